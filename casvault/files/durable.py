@@ -1,0 +1,78 @@
+"""Writes that survive a power cut: write, fsync, rename, fsync the folder.
+
+Owns the two halves of that promise, `sync_descriptor` and `sync_folder`. A failed fsync is never tried again,
+because the kernel may have dropped the dirty pages and a second call would succeed on nothing
+(PostgreSQL's "fsyncgate"); the error goes up and the bytes are written anew from their source.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["TEMP_SUFFIX", "fill_temp", "sync_descriptor", "sync_folder", "write_durably"]
+
+TEMP_SUFFIX = ".tmp"
+"""What the name of an unfinished file ends with; such a file is never read."""
+
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Put the bytes of an open file on the disk; raises OSError."""
+    os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in ``folder`` on the disk; raises OSError.
+
+    Windows has no such call: NTFS journals its names.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o666) -> tuple[int, Path]:
+    """Write ``pieces`` to a new temporary file in ``folder``; return its open descriptor and path.
+
+    The caller syncs, closes and renames it. Nothing is left behind when it raises OSError.
+    """
+    path = folder / f".{secrets.token_hex(8)}{TEMP_SUFFIX}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
+    try:
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(descriptor, view) :]
+    except BaseException:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return descriptor, path
+
+
+def write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Put ``data`` at ``path``, wholly or not at all; on the disk when it returns if ``durable``.
+
+    Raises OSError; then ``path`` is as it was.
+    """
+    descriptor, temp = fill_temp(path.parent, [data])
+    try:
+        try:
+            if durable:
+                sync_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temp, path)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)

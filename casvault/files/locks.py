@@ -1,0 +1,177 @@
+"""Locks that the kernel drops when their holder dies: flock on POSIX, LockFileEx on Windows, through portalocker.
+
+A vault has a *lock*, shared by all who add or read and taken alone only by the sweep of gc, and a *gate*. Who wants the
+lock shared
+passes the gate first; who wants it alone closes the gate, so that newcomers wait outside while those inside finish.
+Thus the sweep is never
+starved, and never kept waiting by more than the operations that run already. Holders leave a card with
+their name in ``tmp/``, itself locked, so that who waited too long can say for whom.
+
+Owns the invariant that no lock outlives its process and none has to be removed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from casvault.digest import digest_of
+from casvault.errors import Locked, StorageError
+
+__all__ = ["FolderLocks", "Locks"]
+
+_POLL = 0.05
+_CARD = "holder-"
+SHARED_WAIT = 60.0
+"""Seconds that a newcomer waits at the gate: longer than gc waits inside it, so gc's turn ends first."""
+ALONE_WAIT = 30.0
+"""Seconds that gc waits for those inside before it gives up its turn."""
+
+
+class Locks:
+    """The locks of a vault that nobody else can reach, such as one in memory: always free."""
+
+    def shared(self, what: str) -> AbstractContextManager[None]:
+        """Hold the vault's lock together with others, as ``what``; raises Locked."""
+        return nullcontext()
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """Hold the vault's lock alone, as ``what``; raises Locked and names a holder."""
+        return nullcontext()
+
+    def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> AbstractContextManager[None]:
+        """Hold the lock of one model, so that its capture and its restore exclude each other; raises Locked."""
+        return nullcontext()
+
+
+class FolderLocks(Locks):
+    """The locks of the vault in folder ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def shared(self, what: str) -> Iterator[None]:
+        """Hold the vault's lock together with others."""
+        with _opened(self._root / "gate") as gate, _opened(self._root / "lock") as lock:
+            self._acquire(gate, False, SHARED_WAIT)
+            self._acquire(lock, False, SHARED_WAIT)
+            _release(gate)
+            with self._card(what):
+                yield
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold the vault's lock alone."""
+        with _opened(self._root / "gate") as gate, _opened(self._root / "lock") as lock:
+            self._acquire(gate, True, ALONE_WAIT)
+            self._acquire(lock, True, ALONE_WAIT)
+            with self._card(what):
+                yield
+
+    @contextmanager
+    def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
+        """Hold the lock of the model that ``key`` stands for."""
+        path = self._root / "tmp" / f"model-{digest_of(key.encode())[:16]}.lock"
+        with _opened(path) as file:
+            try:
+                _poll(lambda: _try(file, True), wait)
+            except TimeoutError:
+                raise Locked(
+                    "another casvault command works on this model right now; try again when it is done."
+                ) from None
+            yield
+
+    def _acquire(self, file: IO[bytes], alone: bool, wait: float) -> None:
+        try:
+            _poll(lambda: _try(file, alone), wait)
+        except TimeoutError:
+            raise Locked(
+                f"the vault {self._root} is in use by {self._holder()}; try again when that is done."
+            ) from None
+
+    @contextmanager
+    def _card(self, what: str) -> Iterator[None]:
+        path = self._root / "tmp" / f"{_CARD}{os.getpid()}-{secrets.token_hex(4)}.json"
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
+        try:
+            file = open(path, "x+b", buffering=0)  # noqa: SIM115
+        except OSError:
+            # A vault on a read-only or full disk can still be read; then nobody learns our name.
+            yield
+            return
+        try:
+            with file:
+                with suppress(OSError):
+                    file.write(text.encode())
+                _try(file, True)
+                yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _holder(self) -> str:
+        for path in sorted((self._root / "tmp").glob(f"{_CARD}*.json")):
+            try:
+                card: dict[str, Any] = json.loads(path.read_bytes())
+                with open(path, "rb") as file:
+                    if _try(file, False):
+                        continue
+                since = int(time.time() - float(card["since"]))
+                return f"`{card['what']}` (process {card['pid']} on {card['host']}, for {since} s)"
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+        return "another casvault command"
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "ab", buffering=0)
+    except PermissionError:
+        return _opened_to_read(path)
+    except OSError as error:
+        try:
+            return _opened_to_read(path)
+        except StorageError:
+            raise StorageError(f"cannot lock the vault: {path}: {error.strerror}.") from error
+
+
+def _opened_to_read(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise StorageError(f"cannot lock the vault: {path}: {error.strerror}.") from error
+
+
+def _try(file: IO[bytes], alone: bool) -> bool:
+    import portalocker
+
+    kind = portalocker.LockFlags.EXCLUSIVE if alone else portalocker.LockFlags.SHARED
+    try:
+        portalocker.lock(file, kind | portalocker.LockFlags.NON_BLOCKING)
+    except portalocker.exceptions.LockException as error:
+        cause = error.args[0] if error.args else None
+        if isinstance(cause, OSError) and not isinstance(cause, BlockingIOError | PermissionError):
+            raise StorageError(f"cannot lock {file.name}: {cause.strerror}.") from error
+        return False
+    return True
+
+
+def _release(file: IO[bytes]) -> None:
+    import portalocker
+
+    portalocker.unlock(file)
+
+
+def _poll(attempt: Callable[[], bool], wait: float) -> None:
+    end = time.monotonic() + wait
+    while not attempt():
+        if time.monotonic() >= end:
+            raise TimeoutError
+        time.sleep(_POLL)
