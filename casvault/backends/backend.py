@@ -1,0 +1,158 @@
+"""The interface behind which a vault's bytes live: named blobs in folders.
+
+A backend owns two promises. A name is there wholly or not at all: readers never meet half a blob. And what
+`write` or `Batch.flush` returned from survives a power cut. The public methods guarantee the names (nothing
+outside the vault can be reached) and the errors (only casvault's own come out); implementations fill in the
+methods with an underscore and may raise OSError.
+"""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import NamedTuple
+
+from casvault.errors import CasvaultError, NoSpace, NotFound, StorageError
+from casvault.files.names import is_vault_name
+
+__all__ = ["Backend", "Batch", "Entry", "storage_errors"]
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+class Entry(NamedTuple):
+    """A blob in a listing: its name within the folder, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn an OSError inside into the error that a caller of casvault expects."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"{what} is not there.") from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise NoSpace(f"{what}: the disk is full; nothing that was there before is lost.") from error
+        raise StorageError(f"{what}: {error.strerror or error}.") from error
+
+
+class Batch(ABC):
+    """Many writes that become durable together; used as a context manager.
+
+    `put` may be called from several threads. Leaving without `flush` drops what was not finished: blobs that are
+    visible by then are whole, but may not survive a power cut.
+    """
+
+    def put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write the blob ``name`` as the pieces one after another; raises NoSpace, StorageError."""
+        _check(name)
+        with storage_errors(f"writing {name}"):
+            self._put(name, pieces)
+
+    def flush(self, folders: Iterable[str] = ()) -> None:
+        """Make everything put so far durable, and all names in ``folders`` as well, whoever wrote them.
+
+        Raises NoSpace or StorageError; then nothing of the batch may be relied on.
+        """
+        names = list(folders)
+        for name in names:
+            _check(name)
+        with storage_errors("flushing the vault to the disk"):
+            self._flush(names)
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @abstractmethod
+    def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None: ...
+
+    @abstractmethod
+    def _flush(self, folders: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+
+class Backend(ABC):
+    """Named blobs in folders."""
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """Return the blob ``name``; raises NotFound, StorageError, and the latter too above ``limit`` bytes."""
+        _check(name)
+        with storage_errors(f"{name} in the vault"):
+            data = self._read(name, limit)
+        if limit is not None and len(data) > limit:
+            raise StorageError(f"{name} in the vault has more than {limit} bytes, which cannot be right.")
+        return data
+
+    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Put ``data`` at ``name``, replacing what was there; raises NoSpace, StorageError."""
+        _check(name)
+        with storage_errors(f"writing {name}"):
+            self._write(name, data, durable)
+
+    def delete(self, name: str) -> None:
+        """Remove ``name``; nothing happens where it is not there. Raises StorageError."""
+        _check(name)
+        with storage_errors(f"deleting {name}"):
+            self._delete(name)
+
+    def list(self, folder: str) -> Sequence[Entry]:
+        """Return the finished blobs directly in ``folder``, in no order; none where there is no such folder."""
+        _check(folder)
+        with storage_errors(f"listing {folder} in the vault"):
+            return self._list(folder)
+
+    def folders(self, folder: str) -> Sequence[str]:
+        """Return the names of the folders directly in ``folder``, in order."""
+        _check(folder)
+        with storage_errors(f"listing {folder} in the vault"):
+            return sorted(self._folders(folder))
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the blob ``name`` is there."""
+        folder, _, last = name.rpartition("/")
+        if folder:
+            return any(entry.name == last for entry in self.list(folder))
+        try:
+            self.read(name)
+        except CasvaultError:
+            return False
+        return True
+
+    @abstractmethod
+    def batch(self, threads: int) -> Batch:
+        """Begin a batch that works with up to ``threads`` threads of its own; 1 means none."""
+
+    @abstractmethod
+    def _read(self, name: str, limit: int | None) -> bytes:
+        """Return the blob, or at least ``limit`` + 1 bytes of it where it is larger."""
+
+    @abstractmethod
+    def _write(self, name: str, data: bytes, durable: bool) -> None: ...
+
+    @abstractmethod
+    def _delete(self, name: str) -> None: ...
+
+    @abstractmethod
+    def _list(self, folder: str) -> Sequence[Entry]: ...
+
+    @abstractmethod
+    def _folders(self, folder: str) -> Sequence[str]: ...
+
+
+def _check(name: str) -> None:
+    if not is_vault_name(name):
+        raise StorageError(f"{name!r} is not a name inside a vault.")

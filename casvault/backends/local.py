@@ -1,0 +1,148 @@
+"""A backend in a folder of a local file system.
+
+Each blob is a file. A file is written under a temporary name in its own folder, synced, renamed, and then its
+folder is synced; in a batch the syncs run in parallel and each folder is synced once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from casvault.backends.backend import Backend, Batch, Entry
+from casvault.files.durable import TEMP_SUFFIX, fill_temp, sync_descriptor, sync_folder, write_durably
+
+__all__ = ["LocalBackend"]
+
+_PENDING = 64
+"""How many files a batch may hold open: far below the usual limit of 1,024 descriptors."""
+
+
+class LocalBackend(Backend):
+    """Blobs as files below ``root``, which must exist."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def batch(self, threads: int) -> Batch:
+        """Begin a batch that syncs files with ``threads`` threads; 1 means in the caller's own."""
+        return _LocalBatch(self, threads)
+
+    def path(self, name: str) -> Path:
+        """Return where the blob or folder ``name`` lies."""
+        return self.root / name
+
+    def ensure_folder(self, folder: Path) -> None:
+        """Make ``folder`` and what is missing above it, durably, up to the root."""
+        if folder.is_dir():
+            return
+        self.ensure_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+    def _read(self, name: str, limit: int | None) -> bytes:
+        with open(self.path(name), "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            wanted = size if limit is None else min(size, limit + 1)
+            data = file.read(wanted)
+            while len(data) < wanted:
+                more = file.read(wanted - len(data))
+                if not more:
+                    break
+                data += more
+            return data
+
+    def _write(self, name: str, data: bytes, durable: bool) -> None:
+        path = self.path(name)
+        self.ensure_folder(path.parent)
+        write_durably(path, data, durable=durable)
+
+    def _delete(self, name: str) -> None:
+        self.path(name).unlink(missing_ok=True)
+
+    def _list(self, folder: str) -> list[Entry]:
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                return [
+                    Entry(entry.name, entry.stat(follow_symlinks=False).st_size)
+                    for entry in entries
+                    if not entry.name.endswith(TEMP_SUFFIX) and entry.is_file(follow_symlinks=False)
+                ]
+        except FileNotFoundError:
+            return []
+
+    def _folders(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+
+
+class _LocalBatch(Batch):
+    def __init__(self, backend: LocalBackend, threads: int) -> None:
+        self._backend = backend
+        self._pool = ThreadPoolExecutor(threads, "flush") if threads > 1 else None
+        self._room = threading.BoundedSemaphore(_PENDING)
+        self._lock = threading.Lock()
+        self._pending: list[Future[None]] = []
+        self._touched: set[Path] = set()
+
+    def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
+        path = self._backend.path(name)
+        with self._lock:
+            known = path.parent in self._touched
+            self._touched.add(path.parent)
+        if not known:
+            self._backend.ensure_folder(path.parent)
+        self._room.acquire()
+        try:
+            descriptor, temp = fill_temp(path.parent, pieces)
+        except BaseException:
+            self._room.release()
+            raise
+        if self._pool is None:
+            self._finish(descriptor, temp, path)
+        else:
+            with self._lock:
+                self._pending.append(self._pool.submit(self._finish, descriptor, temp, path))
+
+    def _finish(self, descriptor: int, temp: Path, path: Path) -> None:
+        try:
+            try:
+                sync_descriptor(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temp, path)
+        except BaseException:
+            temp.unlink(missing_ok=True)
+            raise
+        finally:
+            self._room.release()
+
+    def _flush(self, folders: Sequence[str]) -> None:
+        self._wait()
+        with self._lock:
+            wanted = self._touched | {self._backend.path(name) for name in folders}
+            self._touched = set()
+        # Another process may have made a fan-out folder and not flushed its name yet.
+        wanted |= {folder.parent for folder in wanted if folder != self._backend.root}
+        if self._pool is None:
+            for folder in sorted(wanted):
+                sync_folder(folder)
+        else:
+            list(self._pool.map(sync_folder, sorted(wanted)))
+
+    def _wait(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        errors = [error for error in (future.exception() for future in pending) if error is not None]
+        if errors:
+            raise errors[0]
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)

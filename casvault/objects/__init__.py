@@ -1,0 +1,6 @@
+"""Chunks as they are stored: frames, and the store whose listing is its index."""
+
+from casvault.objects.frame import HEADER_SIZE, Frame
+from casvault.objects.store import ObjectName, ObjectStore
+
+__all__ = ["HEADER_SIZE", "Frame", "ObjectName", "ObjectStore"]

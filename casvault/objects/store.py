@@ -1,0 +1,168 @@
+"""The object store: chunks by digest, where the listing is the index.
+
+An object's name says what it is and what it depends on: ``objects/abc/<digest>`` stands alone,
+``objects/abc/<digest>.<base>`` is a delta against another chunk; ``abc`` are the digest's first three digits.
+So which chunks are there, and what leans on what, is told by names and sizes alone, and there is no database that
+could be damaged. A folder is listed when a digest in it is first asked for, and remembered.
+
+Owns the invariants that an object of a header's size or less counts as absent, that what `read` returns has the
+digest that was asked for, and that resolving bases always ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from casvault.backends import Backend
+from casvault.codecs import codec_of
+from casvault.digest import digest_of, is_digest
+from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound
+from casvault.objects.frame import HEADER_SIZE, Frame
+
+__all__ = ["MAX_CHAIN", "OBJECTS", "ObjectName", "ObjectStore"]
+
+OBJECTS = "objects"
+MAX_CHAIN = 64
+"""How many bases may stand behind one object before a reader calls it damage."""
+
+_FAN_OUT = 3
+_MAX_STORED = (64 << 20) + (1 << 20)
+
+
+class ObjectName(NamedTuple):
+    """What an object's name says, and its stored size in bytes, the header included."""
+
+    digest: str
+    base: str | None
+    size: int
+
+    @property
+    def blob(self) -> str:
+        """The object's name in the backend."""
+        return f"{self.folder}/{self.digest}" + (f".{self.base}" if self.base else "")
+
+    @property
+    def folder(self) -> str:
+        """The fan-out folder that holds it."""
+        return folder_of(self.digest)
+
+
+class _Walk(NamedTuple):
+    """One resolution: the bases on the way down, and the digests that no encoding gave, tried once each."""
+
+    trail: list[str]
+    given_up: set[str]
+
+
+def folder_of(digest: str) -> str:
+    """Return the fan-out folder for the objects of ``digest``."""
+    return f"{OBJECTS}/{digest[:_FAN_OUT]}"
+
+
+class ObjectStore:
+    """The objects of one vault; safe to use from several threads."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._folders: dict[str, dict[str, list[ObjectName]]] = {}
+        self._lock = threading.Lock()
+
+    def encodings(self, digest: str) -> list[ObjectName]:
+        """Return the objects that hold ``digest``, the one that stands alone first; none: it is not there."""
+        folder = folder_of(digest)
+        with self._lock:
+            if folder not in self._folders:
+                self._folders[folder] = self._index(folder)
+            found = self._folders[folder].get(digest, [])
+            return sorted(found, key=lambda name: (name.base is not None, name.base or ""))
+
+    def has(self, digest: str) -> bool:
+        """Tell whether an object holds ``digest``."""
+        return bool(self.encodings(digest))
+
+    def note(self, name: ObjectName) -> None:
+        """Add an object that was written since its folder was listed."""
+        with self._lock:
+            known = self._folders.get(name.folder)
+            if known is not None and name not in known.setdefault(name.digest, []):
+                known[name.digest].append(name)
+
+    def forget(self) -> None:
+        """Forget every listing, so that the next question looks at the backend anew."""
+        with self._lock:
+            self._folders.clear()
+
+    def every(self) -> Iterator[ObjectName]:
+        """List all objects, in the order of their names."""
+        for fan_out in self._backend.folders(OBJECTS):
+            index = self._index(f"{OBJECTS}/{fan_out}")
+            for digest in sorted(index):
+                yield from index[digest]
+
+    def read(self, digest: str, size: int | None = None) -> bytes:
+        """Return the plain bytes of ``digest``; ``size`` is how many they must be, where it is known.
+
+        Every encoding is tried before it gives up. Raises MissingObject or DamageError.
+        """
+        return self._resolve(digest, size, _Walk([], set()))
+
+    def read_object(self, name: ObjectName) -> bytes:
+        """Return the plain bytes of one encoding; raises MissingObject, DamageError."""
+        return self._decode(name, _Walk([], set()))
+
+    def _resolve(self, digest: str, size: int | None, walk: _Walk) -> bytes:
+        failure: CasvaultError = MissingObject(
+            f"chunk {digest[:12]} is not in the vault; `casvault verify` tells more."
+        )
+        if digest in walk.given_up:
+            raise failure
+        for name in self.encodings(digest):
+            try:
+                plain = self._decode(name, walk)
+            except CasvaultError as error:
+                failure = error
+                continue
+            if size is not None and len(plain) != size:
+                raise DamageError(f"chunk {digest[:12]} has {len(plain)} bytes where a manifest says {size}.")
+            return plain
+        walk.given_up.add(digest)
+        raise failure
+
+    def _decode(self, name: ObjectName, walk: _Walk) -> bytes:
+        try:
+            frame = Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
+        except NotFound as error:
+            raise MissingObject(f"object {name.blob} vanished from the vault.") from error
+        if frame.base != name.base:
+            raise DamageError(f"object {name.blob} is damaged: its name and its header name different bases.")
+        try:
+            codec = codec_of(frame.codec)
+            if codec.needs_base != (frame.base is not None):
+                raise FormatError("a base where there must be none, or none where there must be one")
+            base = self._base(name, frame.base, walk) if frame.base else None
+            plain = codec.decode(frame.payload, frame.plain_size, frame.layout, base)
+        except FormatError as error:
+            raise DamageError(f"object {name.blob} is damaged: {error}.") from error
+        if digest_of(plain) != name.digest:
+            raise DamageError(f"object {name.blob} is damaged: it decodes to other bytes than its name says.")
+        return plain
+
+    def _base(self, name: ObjectName, base: str, walk: _Walk) -> bytes:
+        if len(walk.trail) >= MAX_CHAIN or base in walk.trail or base == name.digest:
+            raise DamageError(f"object {name.digest[:12]} leans on an endless or too long chain of bases.")
+        walk.trail.append(base)
+        try:
+            return self._resolve(base, None, walk)
+        finally:
+            walk.trail.pop()
+
+    def _index(self, folder: str) -> dict[str, list[ObjectName]]:
+        index: dict[str, list[ObjectName]] = {}
+        for entry in self._backend.list(folder):
+            digest, _, base = entry.name.partition(".")
+            named = is_digest(digest) and (not base or is_digest(base)) and folder_of(digest) == folder
+            if named and entry.size > HEADER_SIZE:
+                index.setdefault(digest, []).append(ObjectName(digest, base or None, entry.size))
+        return index
