@@ -1,0 +1,43 @@
+"""Finding tensors in files, by their bytes and not their names, without loading or running anything.
+
+Formats only hint at where to cut a file: for bytes that no scanner understands there are no regions, and
+that is never an error. What they hold back from a caller is bounded in time and memory.
+"""
+
+from __future__ import annotations
+
+from casvault.files.source import ByteSource
+from casvault.formats.pickles import float_rows, load_plain, scan_pickle
+from casvault.formats.region import ITEM_SIZES, Region
+from casvault.formats.tidy import tidy
+from casvault.formats.values import FloatRows, Tensor
+
+__all__ = ["ITEM_SIZES", "FloatRows", "Region", "Tensor", "float_rows", "load_plain", "scan"]
+
+
+def scan(source: ByteSource) -> list[Region]:
+    """Find the tensors in ``source``: a pickle, ``.npy``, ``.npz``, torch archive or safetensors file.
+
+    The regions are inside the file, do not overlap, stand in the order of their offsets and have unique
+    names of at most 500 printable characters. Never raises: what cannot be understood has no regions.
+    """
+    try:
+        return tidy(_find(source), source.size)
+    except Exception:  # noqa: BLE001 - a hint that cannot be had, for whatever reason, must not stop a snapshot
+        return []
+
+
+def _find(source: ByteSource) -> list[Region]:
+    # The scanners that few files need are imported late: most commands never scan, and should start quickly.
+    from casvault.formats import numpy_files, safetensors, zips
+
+    start = source.read_at(0, 9)
+    if safetensors.header_length(start, source.size) is not None:
+        return safetensors.scan_safetensors(source)
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return scan_pickle(source)
+    if start.startswith(numpy_files.MAGIC):
+        return numpy_files.scan_npy(source)
+    if start.startswith(zips.MAGIC):
+        return zips.scan_zip(source)
+    return []
