@@ -1,0 +1,22 @@
+"""What belongs to a trainer's model on disk, what it is called, and what its state is; nothing writes."""
+
+from casvault.models.deepfacelab import DeepFaceLab
+from casvault.models.generic import Generic, generic_model
+from casvault.models.kind import Kind
+from casvault.models.model import Model, ModelFile, Scalar, State
+from casvault.models.resolve import find_models, kind_named, models_below, resolve
+
+__all__ = [
+    "DeepFaceLab",
+    "Generic",
+    "Kind",
+    "Model",
+    "ModelFile",
+    "Scalar",
+    "State",
+    "find_models",
+    "generic_model",
+    "kind_named",
+    "models_below",
+    "resolve",
+]

@@ -1,0 +1,122 @@
+"""The interface to a trainer: how its models lie on disk, and what they say of themselves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from casvault.errors import UsageError
+from casvault.files.names import model_path_problem
+from casvault.files.source import ByteSource
+from casvault.models.folder import absolute, check_entry, is_folder, listing
+from casvault.models.model import Model, ModelFile, State
+
+__all__ = ["Kind", "Parts", "check_name"]
+
+
+class Parts(NamedTuple):
+    """The files of one model among the names in a folder: its type, its files, and its temporary files."""
+
+    type: str | None
+    files: list[ModelFile]
+    leftovers: list[str]
+
+
+class Kind(ABC):
+    """A trainer.
+
+    To add one, write a class like this and put an instance into ``KINDS`` in resolve.py. Only `name` and
+    `split` are needed; what else you override makes casvault notice more: half-written saves, iterations,
+    losses.
+
+    ::
+
+        class Kohya(Kind):
+            name = "kohya"  # stands in manifests: never change it
+
+            def split(self, names):
+                # x.safetensors is a model named x; its role is what stays when x is called y
+                found = [n for n in names if n.endswith(".safetensors")]
+                return {
+                    n.removesuffix(".safetensors"): Parts(None, [ModelFile(n, "model.safetensors")], [])
+                    for n in found
+                }
+
+            def path_of(self, role, name):
+                return f"{name}.safetensors"
+
+    Implementations read and never write, hold no state, and must not import the trainer, or unpickle
+    anything.
+    """
+
+    name: ClassVar[str]
+
+    last_role: ClassVar[str | None] = None
+    """The role that a restore installs last, because the trainer takes a model without it for a new one."""
+
+    @abstractmethod
+    def split(self, names: Collection[str]) -> dict[str, Parts]:
+        """Sort the names of a folder's files, whatever they are, into models: full name -> parts."""
+
+    def find(self, folder: Path, name: str | None = None) -> list[Model]:
+        """Return the models whose files lie directly in ``folder``, sorted; or only that named ``name``.
+
+        Raises UsageError when a file of one of them is a link, a special file, or has a name that could not
+        be restored; StorageError when the folder cannot be read.
+        """
+        home = absolute(folder)
+        with listing(home) as entries:
+            by_name = {entry.name: entry for entry in entries if not is_folder(entry)}
+            models = []
+            for full, parts in sorted(self.split(by_name.keys()).items()):
+                if name not in (None, full):
+                    continue
+                files = sorted((f for f in parts.files if check_entry(by_name[f.path], f.path)), key=lambda f: f.path)
+                leftovers = sorted(path for path in parts.leftovers if check_entry(by_name[path], path))
+                if files or leftovers:
+                    models.append(Model(self.name, full, parts.type, home, tuple(files), tuple(leftovers)))
+        return models
+
+    def path_of(self, role: str, name: str) -> str:
+        """Return the path of ``role`` in the folder of a model with the full name ``name``."""
+        return role
+
+    def rename(self, name: str, new: str) -> str:
+        """Return the full name that the model ``name`` has when people call it ``new``.
+
+        Raises UsageError when ``new`` cannot be a name, or such a model has none of its own.
+        """
+        check_name(new)
+        return new
+
+    def state(self, read: Callable[[str], ByteSource | None], type: str | None) -> State:
+        """Return what the model tells of its training; ``read`` gives a role's bytes, or None.
+
+        Never raises for what the bytes are: what cannot be read is None in the state, with a problem told.
+        """
+        return State()
+
+    def missing(self, roles: Collection[str], type: str | None, state: State) -> list[str]:
+        """Return the roles that are not in ``roles`` and without which training would start anew in part."""
+        return []
+
+    def torn(self, read: Callable[[str], ByteSource | None], state: State) -> str | None:
+        """Say why the files are not of one save, judged by their content; None when they may be."""
+        return None
+
+    def is_optimizer(self, role: str) -> bool:
+        """Tell whether the file holds only the optimizer's moments, which training can do without."""
+        return False
+
+
+def check_name(new: str) -> None:
+    """Raise UsageError unless ``new`` can be part of a file name on every system."""
+    problem = model_path_problem(new)
+    if "/" in new:
+        problem = "has a separator"
+    elif new.startswith("."):
+        problem = "begins with a dot"
+    if problem is not None:
+        raise UsageError(f"a model cannot be named {new[:80]!r}: that {problem}.")
