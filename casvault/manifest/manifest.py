@@ -1,0 +1,253 @@
+"""A manifest: the immutable document of one snapshot.
+
+Owns the invariant that a manifest which was parsed is safe to act upon: its paths stay inside a model's folder on every
+system,
+its sizes add up, its digests are digests. The document's layout is in docs/format.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from casvault.digest import Hasher, is_digest
+from casvault.errors import UnsupportedVault
+from casvault.files.names import case_twins, model_path_problem
+from casvault.formats.region import ITEM_SIZES, Region
+from casvault.manifest.document import Fields, read_document, write_document
+from casvault.manifest.stamp import Stamp, from_iso
+
+__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
+
+FORMAT = 1
+KINDS = ("manual", "auto-backup", "scheduled", "imported")
+_MAX_DIMENSIONS = 32
+
+
+@dataclass(frozen=True)
+class ChunkRef:
+    """A chunk of a file: its digest and its size in plain bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a snapshot; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970, ``mode`` the permission bits."""
+
+    path: str
+    role: str
+    size: int
+    mtime_ns: int
+    mode: int
+    digest: str
+    chunks: tuple[ChunkRef, ...]
+    regions: tuple[Region, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as it stands in a manifest."""
+        return {
+            "path": self.path,
+            "role": self.role,
+            "size": self.size,
+            "mtime_ns": str(self.mtime_ns),
+            "mode": self.mode,
+            "digest": self.digest,
+            "chunks": [{"digest": chunk.digest, "size": chunk.size} for chunk in self.chunks],
+            "regions": [
+                {"name": r.name, "offset": r.offset, "size": r.size, "dtype": r.dtype, "shape": list(r.shape)}
+                for r in self.regions
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One snapshot. Times are ISO 8601 in UTC; what is unknown is None.
+
+    ``source`` is the model's folder; ``single`` says that the model is one file in it and not the whole of it.
+    """
+
+    id: str
+    created: str
+    saved_at: str | None
+    kind: str
+    model_kind: str
+    model_name: str
+    model_type: str | None
+    source: str
+    iteration: int | None
+    run: int
+    loss: dict[str, Any] | None
+    loss_last: dict[str, Any] | None
+    options: dict[str, Any] | None
+    meta: dict[str, Any] | None
+    parent: str | None
+    restored_from: str | None
+    incomplete: bool
+    health: dict[str, Any] | None
+    files: tuple[FileEntry, ...]
+    single: bool = False
+    preview: None = None
+
+    @property
+    def logical_size(self) -> int:
+        """Plain bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def contents(self) -> str:
+        """A digest of paths and bytes: two snapshots with equal contents restore to equal files."""
+        return contents_of({file.path: file.digest for file in self.files})
+
+    def chunks(self) -> Iterator[ChunkRef]:
+        """Yield the chunks of all files, in order; one that occurs twice comes twice."""
+        for file in self.files:
+            yield from file.chunks
+
+    def head(self) -> dict[str, Any]:
+        """Return everything but the files, as it stands in the document."""
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "created": self.created,
+            "saved_at": self.saved_at,
+            "kind": self.kind,
+            "model": {
+                "kind": self.model_kind,
+                "name": self.model_name,
+                "type": self.model_type,
+                "source": self.source,
+                "single": self.single,
+            },
+            "iteration": self.iteration,
+            "run": self.run,
+            "loss": self.loss,
+            "loss_last": self.loss_last,
+            "options": self.options,
+            "meta": self.meta,
+            "parent": self.parent,
+            "restored_from": self.restored_from,
+            "incomplete": self.incomplete,
+            "health": self.health,
+            "preview": self.preview,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the document."""
+        return write_document({**self.head(), "files": [file.to_json() for file in self.files]})
+
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> Manifest:
+        """Read the document of the snapshot whose id is ``name``; raises BadManifest, UnsupportedVault."""
+        fields = read_document(data, f"manifest {name}")
+        if fields.values.get("format") != FORMAT:
+            raise UnsupportedVault(f"manifest {name} was written by a newer casvault; update this one to read it.")
+        if fields.text("id", Stamp.valid) != name:
+            raise fields.bad("id", "is not the name it is stored under")
+        files = fields.items("files", lambda item: _file(Fields(item, fields.name)))
+        twins = case_twins(file.path for file in files)
+        if twins is not None:
+            raise fields.bad("files", f"holds {twins[0]!r} and {twins[1]!r}, which some systems take for one")
+        model = Fields(fields.values.get("model"), fields.name)
+        return cls(
+            id=name,
+            created=fields.text("created", _is_time),
+            saved_at=fields.text_or_none("saved_at", _is_time),
+            kind=fields.text("kind", KINDS.__contains__),
+            model_kind=model.text("kind"),
+            model_name=model.text("name", lambda text: 0 < len(text) <= 255),
+            model_type=model.text_or_none("type"),
+            source=model.text("source"),
+            iteration=fields.whole_or_none("iteration"),
+            run=fields.whole("run"),
+            loss=fields.scalars("loss"),
+            loss_last=fields.scalars("loss_last"),
+            options=fields.scalars("options"),
+            meta=fields.scalars("meta"),
+            parent=fields.text_or_none("parent", Stamp.valid),
+            restored_from=fields.text_or_none("restored_from", Stamp.valid),
+            incomplete=fields.flag("incomplete"),
+            health=_health(fields),
+            files=files,
+            single=model.flag("single"),
+        )
+
+
+def contents_of(digests: dict[str, str]) -> str:
+    """Return the contents digest for files given as path -> digest."""
+    hasher = Hasher()
+    for path in sorted(digests):
+        hasher.update(f"{digests[path]} {path}\n".encode())
+    return hasher.hexdigest()
+
+
+def _file(fields: Fields) -> FileEntry:
+    path = fields.text("path")
+    problem = model_path_problem(path)
+    if problem is not None:
+        raise fields.bad(f"the path {path[:80]!r}", problem)
+    size = fields.whole("size")
+    chunks = fields.items("chunks", lambda item: _chunk(Fields(item, fields.name)))
+    if sum(chunk.size for chunk in chunks) != size:
+        raise fields.bad(f"{path}: its chunks", "do not add up to its size")
+    return FileEntry(
+        path=path,
+        role=fields.text("role", lambda text: model_path_problem(text) is None),
+        size=size,
+        mtime_ns=int(
+            fields.text("mtime_ns", lambda text: text.lstrip("-").isascii() and len(text) <= 20 and _is_int(text))
+        ),
+        mode=fields.whole("mode") & 0o777,
+        digest=fields.text("digest", is_digest),
+        chunks=chunks,
+        regions=fields.items("regions", lambda item: _region(Fields(item, fields.name), size)),
+    )
+
+
+def _chunk(fields: Fields) -> ChunkRef:
+    size = fields.whole("size")
+    if size == 0:
+        raise fields.bad("a chunk", "is empty")
+    return ChunkRef(fields.text("digest", is_digest), size)
+
+
+def _region(fields: Fields, file_size: int) -> Region:
+    shape = fields.values.get("shape")
+    if not isinstance(shape, list) or len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        raise fields.bad("a region's shape", "is not a list of numbers")
+    region = Region(
+        name=fields.text("name"),
+        offset=fields.whole("offset"),
+        size=fields.whole("size"),
+        dtype=fields.text("dtype", ITEM_SIZES.__contains__),
+        shape=tuple(shape),
+    )
+    if region.end > file_size:
+        raise fields.bad("a region", "reaches past the end of its file")
+    return region
+
+
+def _health(fields: Fields) -> dict[str, Any] | None:
+    value = fields.values.get("health")
+    if value is not None and not isinstance(value, dict):
+        raise fields.bad("health", "is not an object")
+    return cast("dict[str, Any] | None", value)
+
+
+def _is_int(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_time(text: str) -> bool:
+    try:
+        from_iso(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Stamps: names that sort by time and are never given twice.
+
+A snapshot's id and the time in a label's name are stamps: ``20261124T031500.123Z-1f3c9a``, which is UTC to the
+millisecond and
+three random bytes. A new stamp is bumped past the newest one that is known, so that the order of names is the order of
+events
+even where a clock was set back.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime, timedelta, timezone
+
+__all__ = ["Stamp", "from_iso", "to_iso"]
+
+_PATTERN = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}")
+_TIME = "%Y%m%dT%H%M%S.%f"
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Stamp:
+    """Making and reading stamps; all times are UTC."""
+
+    @staticmethod
+    def valid(text: object) -> bool:
+        """Tell whether ``text`` is a stamp of a real moment."""
+        if not isinstance(text, str) or _PATTERN.fullmatch(text) is None:
+            return False
+        try:
+            Stamp.time(text)
+        except ValueError:
+            return False
+        return True
+
+    @staticmethod
+    def time(stamp: str) -> datetime:
+        """Return the moment of ``stamp``; raises ValueError."""
+        return datetime.strptime(stamp[:19], _TIME).replace(tzinfo=timezone.utc)
+
+    @staticmethod
+    def new(newest: str | None = None, now: datetime | None = None) -> str:
+        """Return a stamp of ``now``, or of one millisecond after ``newest`` where that is later."""
+        moment = now or datetime.now(timezone.utc)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        if newest is not None:
+            moment = max(moment, Stamp.time(newest) + _MILLISECOND)
+        return f"{moment.strftime(_TIME)[:19]}Z-{secrets.token_hex(3)}"
+
+
+def to_iso(moment: datetime) -> str:
+    """Write a moment as in a manifest: ``2026-11-24T03:15:00.123Z``."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """Read what `to_iso` wrote; raises ValueError."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(timezone.utc)

@@ -1,0 +1,157 @@
+"""The heads of all snapshots, and the cache that makes listing a thousand of them cheap.
+
+Which snapshots and labels there are is always told by the listing; only their contents are cached, which never change.
+The cache is derived: whatever is wrong with it, the documents themselves are read again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from casvault.backends import Backend
+from casvault.errors import CasvaultError
+from casvault.manifest.label import Label, label_parts
+from casvault.manifest.stamp import Stamp
+from casvault.vault.head import Head
+
+__all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex"]
+
+SNAPSHOTS = "snapshots"
+LABELS = "labels"
+MAX_DOCUMENT = 64 << 20
+"""The most bytes that a manifest or a label may have."""
+
+_CACHE = "cache/heads.json"
+_CACHE_FORMAT = 1
+_SUFFIX = ".json"
+_MAX_CACHE = 256 << 20
+
+
+class HeadIndex:
+    """Reads the heads of a vault. ``damaged`` are the errors of the last `read`, by document name."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.damaged: dict[str, CasvaultError] = {}
+
+    def ids(self) -> list[str]:
+        """Return the ids of all snapshots, deleted ones too, oldest first."""
+        return sorted(self._snapshot_sizes())
+
+    def read(self, *, cached: bool = True) -> list[Head]:
+        """Return all heads, deleted ones too, oldest first; those that cannot be read are in ``damaged``.
+
+        Without ``cached`` every document is read, whatever the cache holds.
+        """
+        self.damaged = {}
+        sizes = self._snapshot_sizes()
+        newest = self._newest_labels()
+        known = self._cached() if cached else {}
+        kept: dict[str, Any] = {}
+        changed = False
+        heads = []
+        for id in sorted(sizes):
+            key = [sizes[id], newest.get(id)]
+            record = known.get(id)
+            if record is None or record[:2] != key:
+                record = self._record(id, key)
+                changed = True
+            if record is None:
+                continue
+            kept[id] = record
+            heads.append(_head(record))
+        if changed or len(known) != len(kept):
+            self._remember(kept)
+        return heads
+
+    def newest_label(self, id: str) -> str | None:
+        """Return the stamp of the newest label of snapshot ``id``."""
+        return self._newest_labels().get(id)
+
+    def _snapshot_sizes(self) -> dict[str, int]:
+        found = {}
+        for entry in self._backend.list(SNAPSHOTS):
+            id = entry.name[: -len(_SUFFIX)]
+            if entry.name.endswith(_SUFFIX) and Stamp.valid(id):
+                found[id] = entry.size
+        return found
+
+    def _newest_labels(self) -> dict[str, str]:
+        newest: dict[str, str] = {}
+        for entry in self._backend.list(LABELS):
+            if entry.name.endswith(_SUFFIX):
+                id, stamp = label_parts(entry.name[: -len(_SUFFIX)])
+                if stamp > newest.get(id, ""):
+                    newest[id] = stamp
+        return newest
+
+    def _record(self, id: str, key: list[Any]) -> list[Any] | None:
+        """Read one snapshot's documents: size, label stamp, head, label, logical size, files, contents."""
+        from casvault.manifest.manifest import Manifest
+
+        try:
+            manifest = Manifest.parse(self._backend.read(f"{SNAPSHOTS}/{id}{_SUFFIX}", MAX_DOCUMENT), id)
+        except CasvaultError as error:
+            self.damaged[id] = error
+            return None
+        label = self._label(id, key[1])
+        return [
+            *key,
+            manifest.head(),
+            label.to_json(),
+            manifest.logical_size,
+            len(manifest.files),
+            manifest.contents,
+        ]
+
+    def _label(self, id: str, stamp: str | None) -> Label:
+        if stamp is None:
+            return Label(id)
+        name = f"{id}.{stamp}"
+        try:
+            return Label.parse(self._backend.read(f"{LABELS}/{name}{_SUFFIX}", MAX_DOCUMENT), name)
+        except CasvaultError as error:
+            # A snapshot whose name is lost is still a snapshot.
+            self.damaged[name] = error
+            return Label(id)
+
+    def _cached(self) -> dict[str, Any]:
+        try:
+            document = json.loads(self._backend.read(_CACHE, _MAX_CACHE))
+            if document["format"] != _CACHE_FORMAT:
+                return {}
+            heads: dict[str, Any] = document["heads"]
+            for record in heads.values():
+                _head(record)
+        except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            return {}
+        return heads
+
+    def _remember(self, records: dict[str, Any]) -> None:
+        intact = {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
+        document = {"format": _CACHE_FORMAT, "heads": intact}
+        try:
+            self._backend.write(_CACHE, json.dumps(document, separators=(",", ":")).encode(), durable=False)
+        except CasvaultError:
+            # On a full or read-only disk the next list is slower; nothing else.
+            return
+
+
+def _head(record: list[Any]) -> Head:
+    _, _, document, label, size, count, contents = record
+    return Head(
+        document=document,
+        label=Label(
+            snapshot=document["id"],
+            name=label["name"],
+            notes=label["notes"],
+            pinned=label["pinned"],
+            tags=tuple(label["tags"]),
+            thinned=tuple(label["thinned"]),
+            deleted=label["deleted"],
+        ),
+        size=size,
+        file_count=count,
+        contents=contents,
+    )

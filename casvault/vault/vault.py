@@ -1,0 +1,174 @@
+"""An opened vault.
+
+Owns the order that makes a snapshot real: objects first, then the label, the manifest last; and the walls around a
+vault: it never
+lies inside a model's folder or a trainer's workspace, where clearing scripts would delete it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from casvault.backends import Backend, LocalBackend
+from casvault.errors import NotFound, NoVault, StorageError, UsageError
+from casvault.files.locks import FolderLocks, Locks
+from casvault.manifest import Label, Manifest, Stamp
+from casvault.objects import ObjectStore
+from casvault.vault.config import CONFIG, MAX_CONFIG, VaultConfig
+from casvault.vault.head import Head
+from casvault.vault.heads import LABELS, MAX_DOCUMENT, SNAPSHOTS, HeadIndex
+from casvault.vault.live import LiveRecord
+
+__all__ = ["VAULT_FOLDER", "Vault"]
+
+VAULT_FOLDER = ".casvault"
+_FOLDERS = ("objects", "snapshots", "labels", "pending", "tmp", "cache")
+_README = """\
+This folder is a casvault vault: snapshots of trained models.
+Keep it whole: do not rename, edit or delete files in it by hand. Only cache/ may be deleted at any time.
+`casvault list` shows what is in it, `casvault restore` brings a snapshot back, `casvault verify` checks it.
+The format is described in docs/format.md of casvault.
+"""
+
+
+class Vault:
+    """A vault that is open. ``path`` is its folder, None for one in memory; ``threads`` how many it may use."""
+
+    def __init__(
+        self, backend: Backend, config: VaultConfig, path: Path | None = None, threads: int | None = None
+    ) -> None:
+        self.backend = backend
+        self.config = config
+        self.path = path
+        self.threads = threads or default_threads()
+        self.objects = ObjectStore(backend)
+        self.index = HeadIndex(backend)
+        self.locks: Locks = FolderLocks(path) if path is not None else Locks()
+
+    @staticmethod
+    def create_at(path: Path) -> bool:
+        """Make a vault in the folder ``path``; False where there is one already, which is left as it is.
+
+        Raises UsageError for a folder that holds something else, or lies in a model's folder or a workspace.
+        """
+        path = path.absolute()
+        if (path / CONFIG).is_file():
+            return False
+        _check_place(path)
+        backend = LocalBackend(path)
+        try:
+            backend.ensure_folder(path)
+            for name in _FOLDERS:
+                backend.ensure_folder(path / name)
+            for name in ("lock", "gate"):
+                (path / name).touch()
+        except OSError as error:
+            raise StorageError(f"cannot make a vault at {path}: {error.strerror}.") from error
+        backend.write("README.txt", _README.encode())
+        backend.write(CONFIG, VaultConfig().to_bytes())
+        return True
+
+    def heads(self, *, deleted: bool = False) -> list[Head]:
+        """Return the snapshots' heads, oldest first; those that were deleted only when asked for."""
+        return [head for head in self.index.read() if deleted or not head.label.deleted]
+
+    def head(self, id: str) -> Head:
+        """Return the head of snapshot ``id``; raises NotFound."""
+        for head in self.index.read():
+            if head.id == id:
+                return head
+        raise NotFound(f"there is no snapshot {id}.")
+
+    def manifest(self, id: str) -> Manifest:
+        """Return the manifest of snapshot ``id``; raises NotFound, BadManifest, UnsupportedVault."""
+        return Manifest.parse(self.backend.read(f"{SNAPSHOTS}/{id}.json", MAX_DOCUMENT), id)
+
+    def new_id(self) -> str:
+        """Return an id for a snapshot, later than every other."""
+        ids = self.index.ids()
+        return Stamp.new(ids[-1] if ids else None)
+
+    def stored_size(self, manifest: Manifest) -> int:
+        """Return the bytes that the objects of a snapshot take, those that others share included."""
+        encodings = (self.objects.encodings(digest) for digest in {chunk.digest for chunk in manifest.chunks()})
+        return sum(found[0].size for found in encodings if found)
+
+    def commit(self, manifest: Manifest, label: Label) -> None:
+        """Write a snapshot whose objects are durable; it exists when this returns."""
+        if label != Label(manifest.id):
+            self.write_label(label)
+        self.backend.write(f"{SNAPSHOTS}/{manifest.id}.json", manifest.to_bytes())
+
+    def write_label(self, label: Label) -> None:
+        """Write a label that wins over all earlier ones of its snapshot."""
+        stamp = Stamp.new(self.index.newest_label(label.snapshot))
+        self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
+
+    @property
+    def home(self) -> Path:
+        """The folder that sources are relative to: the one around the vault."""
+        return self.path.parent if self.path is not None else Path.cwd()
+
+    def source_of(self, folder: Path) -> str:
+        """Return how a manifest writes a model's ``folder``: relative to `home` where it lies below it."""
+        try:
+            return folder.relative_to(self.home).as_posix()
+        except ValueError:
+            return folder.as_posix()
+
+    def live(self, key: str) -> LiveRecord | None:
+        """Return what is remembered of the model that ``key`` stands for."""
+        return LiveRecord.read(self.backend, key)
+
+    def remember(self, key: str, record: LiveRecord) -> None:
+        """Remember ``record`` for the model that ``key`` stands for."""
+        record.write(self.backend, key)
+
+
+def open_vault(path: Path) -> tuple[LocalBackend, VaultConfig]:
+    """Return backend and configuration of the vault in ``path``; raises NoVault, UnsupportedVault."""
+    backend = LocalBackend(path)
+    try:
+        data = backend.read(CONFIG, MAX_CONFIG)
+    except NotFound:
+        raise NoVault(f"there is no vault at {path}; `casvault init` makes one.") from None
+    except StorageError as error:
+        raise NoVault(f"the vault at {path} cannot be read: {error}") from error
+    return backend, VaultConfig.parse(data, str(path))
+
+
+def default_threads() -> int:
+    """Return the number of worker threads: $CASVAULT_THREADS, else one per core that this process may use."""
+    text = os.environ.get("CASVAULT_THREADS", "")
+    if text.isdigit() and int(text) > 0:
+        return min(int(text), 64)
+    cores: Iterable[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return min(len(list(cores)), 16)
+
+
+def _check_place(path: Path) -> None:
+    from casvault.models import find_models
+
+    try:
+        if path.is_dir():
+            strangers = {entry.name for entry in path.iterdir()} - {*_FOLDERS, "lock", "gate", "README.txt"}
+            if any(not name.endswith(".tmp") for name in strangers):
+                raise UsageError(
+                    f"{path} is not empty; say a folder of the vault's own, such as {path / VAULT_FOLDER}."
+                )
+        elif path.exists():
+            raise UsageError(f"{path} is a file; a vault is a folder.")
+        for above in path.parents:
+            if above.name == "workspace":
+                raise UsageError(
+                    f"a vault in {above} would be deleted by the trainer's clearing scripts; "
+                    f"put it beside: {above.parent / VAULT_FOLDER}."
+                )
+        if path.parent.is_dir() and find_models(path.parent):
+            raise UsageError(
+                f"{path.parent} holds a model; a vault in there would break the trainer. Put it elsewhere."
+            )
+    except OSError as error:
+        raise StorageError(f"cannot make a vault at {path}: {error.strerror}.") from error
