@@ -1,0 +1,5 @@
+"""Getting hold of one whole save of a model that may be training."""
+
+from casvault.capture.capture import Capture, CapturedFile, Patience, capture
+
+__all__ = ["Capture", "CapturedFile", "Patience", "capture"]

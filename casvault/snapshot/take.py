@@ -1,0 +1,298 @@
+"""Taking a snapshot: capture, ingest, commit.
+
+Owns the invariants that a snapshot exists wholly or not at all, and that it is marked incomplete unless what it holds
+was one whole save.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from casvault.capture import Capture, Patience, capture
+from casvault.digest import Hasher
+from casvault.errors import CasvaultError, IncompleteSave, UsageError
+from casvault.files.identity import FileIdentity, clock_ns
+from casvault.files.names import case_twins
+from casvault.manifest import FileEntry, Label, Manifest
+from casvault.manifest.label import check_name, check_notes
+from casvault.manifest.manifest import contents_of
+from casvault.manifest.stamp import to_iso
+from casvault.models import Model, State
+from casvault.progress import Progress
+from casvault.snapshot.ingest import Ingest, ingesting
+from casvault.vault import Head, LiveRecord, Vault
+
+__all__ = ["Annotation", "SnapshotResult", "live_key", "take", "take_held"]
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What the caller knows about a snapshot: its name and notes, and its state where the trainer is not known."""
+
+    name: str | None = None
+    notes: str | None = None
+    kind: str = "manual"
+    iteration: int | None = None
+    loss: Mapping[str, float] | None = None
+    meta: Mapping[str, str] | None = None
+
+    def checked(self) -> Annotation:
+        """Return the same with name and notes as they will be kept; raises UsageError."""
+        return replace(self, name=check_name(self.name), notes=check_notes(self.notes))
+
+
+@dataclass(frozen=True)
+class SnapshotResult:
+    """What a snapshot did.
+
+    ``new_bytes`` are plain bytes that the vault did not have, ``stored_bytes_added`` what their objects take,
+    ``read_bytes``
+    what was read of the model; ``existing`` tells that nothing was stored, since a snapshot with the same contents
+    was there.
+    """
+
+    head: Head
+    new_bytes: int
+    stored_bytes_added: int
+    read_bytes: int
+    seconds: float
+    existing: bool = False
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        return {
+            **self.head.to_json(),
+            "new_bytes": self.new_bytes,
+            "stored_bytes_added": self.stored_bytes_added,
+            "read_bytes": self.read_bytes,
+            "seconds": round(self.seconds, 3),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass
+class _Previous:
+    """What the vault knows of the live model from before."""
+
+    record: LiveRecord | None = None
+    manifest: Manifest | None = None
+    files: dict[str, FileEntry] = field(default_factory=dict)
+
+    def known(self) -> tuple[Mapping[str, FileIdentity], State] | None:
+        """Return identities and state of the whole save that was captured last, None where that cannot be told."""
+        if self.record is None or self.manifest is None or self.manifest.incomplete or not self.record.files:
+            return None
+        manifest = self.manifest
+        problems = tuple((manifest.health or {}).get("findings", ()))
+        return self.record.files, State(
+            manifest.iteration, manifest.loss, manifest.loss_last, manifest.options, problems
+        )
+
+
+def live_key(vault: Vault, model: Model) -> str:
+    """Return the key under which a vault remembers the model that is in place."""
+    return f"{vault.source_of(model.folder)}\n{model.name}"
+
+
+def take(
+    vault: Vault,
+    find: Callable[[], Model],
+    annotation: Annotation,
+    patience: Patience,
+    progress: Progress | None = None,
+) -> SnapshotResult:
+    """Take a snapshot of the model that ``find`` looks up; raises what capture and the backend raise."""
+    annotation = annotation.checked()
+    with vault.locks.model(live_key(vault, find()), "snapshot"):
+        return _take(vault, find, annotation, patience, progress or Progress(), held=False)
+
+
+def take_held(
+    vault: Vault, find: Callable[[], Model], annotation: Annotation, patience: Patience, progress: Progress
+) -> SnapshotResult:
+    """Do what `take` does for a caller that holds the vault's shared lock and the model's already."""
+    return _take(vault, find, annotation.checked(), patience, progress, held=True)
+
+
+def _take(
+    vault: Vault,
+    find: Callable[[], Model],
+    annotation: Annotation,
+    patience: Patience,
+    progress: Progress,
+    held: bool,
+) -> SnapshotResult:
+    begun = time.monotonic()
+    previous = _previous(vault, find())
+    for attempt in range(_TRIES):
+        with capture(find, patience, previous.known(), progress) as taken:
+            _check_twins(taken)
+            try:
+                if held:
+                    result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
+                else:
+                    with vault.locks.shared("snapshot"):
+                        result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
+            except IncompleteSave:
+                # Written to in place while it was read: what was read is void, the objects are harmless.
+                if attempt == _TRIES - 1:
+                    raise
+                continue
+        return replace(result, seconds=time.monotonic() - begun)
+    raise AssertionError("unreachable")
+
+
+def _ingest(
+    vault: Vault, taken: Capture, annotation: Annotation, previous: _Previous, progress: Progress, last: bool
+) -> SnapshotResult:
+    vault.objects.forget()
+    if annotation.kind == "auto-backup":
+        same = _same_contents(vault, taken, progress)
+        if same is not None:
+            return SnapshotResult(same, 0, 0, sum(f.identity.size for f in taken.files), 0.0, existing=True)
+    progress.start("storing", sum(item.identity.size for item in taken.files))
+    with ingesting(vault, progress) as ingest:
+        files = tuple(_entries(taken, previous, ingest))
+        changed = taken.changed()
+        if changed is not None:
+            if not (last and taken.incomplete):
+                raise IncompleteSave(f"{changed} kept changing while it was read; try again when it is at rest.")
+            taken.incomplete = f"{changed} changed while it was read"
+        ingest.flush()
+        manifest = _manifest(vault, taken, annotation, previous, files)
+        progress.check()
+        vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
+    progress.finish()
+    _remember(vault, taken, manifest.id, previous)
+    return SnapshotResult(
+        head=vault.head(manifest.id),
+        new_bytes=ingest.new_bytes,
+        stored_bytes_added=ingest.stored_bytes,
+        read_bytes=ingest.read_bytes,
+        seconds=0.0,
+        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems),
+    )
+
+
+def _entries(taken: Capture, previous: _Previous, ingest: Ingest) -> list[FileEntry]:
+    entries = []
+    identities = previous.record.files if previous.record is not None else {}
+    for item in taken.files:
+        entry = previous.files.get(item.file.path)
+        unchanged = entry is not None and identities.get(item.file.path) == item.identity
+        if entry is None or not unchanged or not ingest.reuse(entry):
+            entry = ingest.file(item)
+        entries.append(entry)
+    return entries
+
+
+def _manifest(
+    vault: Vault, taken: Capture, annotation: Annotation, previous: _Previous, files: tuple[FileEntry, ...]
+) -> Manifest:
+    model, state = taken.model, taken.state
+    parent = previous.manifest
+    iteration = annotation.iteration if annotation.iteration is not None else state.iteration
+    restarted = (
+        parent is not None and iteration is not None and parent.iteration is not None and iteration < parent.iteration
+    )
+    saved = taken.saved_ns
+    return Manifest(
+        id=vault.new_id(),
+        created=to_iso(datetime.now(timezone.utc)),
+        saved_at=to_iso(datetime.fromtimestamp(saved / 1e9, timezone.utc)) if saved is not None else None,
+        kind=annotation.kind,
+        model_kind=model.kind,
+        model_name=model.name,
+        model_type=model.type,
+        source=vault.source_of(model.folder),
+        single=model.single,
+        iteration=iteration,
+        run=(parent.run if parent is not None else 0) + restarted,
+        loss=dict(annotation.loss) if annotation.loss else state.loss,
+        loss_last=dict(annotation.loss) if annotation.loss else state.loss_last,
+        options=state.options,
+        meta=dict(annotation.meta) if annotation.meta else None,
+        parent=parent.id if parent is not None else None,
+        restored_from=previous.record.snapshot if previous.record is not None and previous.record.restored else None,
+        incomplete=taken.incomplete is not None,
+        health={"state": "broken", "findings": list(state.problems)} if state.problems else None,
+        files=files,
+    )
+
+
+def _previous(vault: Vault, model: Model) -> _Previous:
+    record = vault.live(live_key(vault, model))
+    heads = {head.id: head for head in vault.heads()}
+    if record is None or record.snapshot not in heads:
+        record = None
+    id = record.snapshot if record is not None else _newest_of(vault, model, list(heads.values()))
+    if id is None:
+        return _Previous()
+    try:
+        manifest = vault.manifest(id)
+    except CasvaultError:
+        # A damaged parent costs a full read, no more; verify tells of it.
+        return _Previous()
+    return _Previous(record, manifest, {file.path: file for file in manifest.files})
+
+
+def _newest_of(vault: Vault, model: Model, heads: list[Head]) -> str | None:
+    source = vault.source_of(model.folder)
+    mine = [head for head in heads if head.model_name == model.name and head.kind != "auto-backup"]
+    here = [head for head in mine if head.source == source]
+    return (here or mine)[-1].id if mine else None
+
+
+def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | None:
+    """Return a snapshot with exactly the contents of the capture, None where there is none."""
+    total = sum(item.identity.size for item in taken.files)
+    rivals = [head for head in vault.heads() if head.size == total and not head.label.thinned]
+    rivals = [head for head in rivals if head.file_count == len(taken.files)]
+    if not rivals:
+        return None
+    progress.start("comparing", total)
+    digests = {}
+    for item in taken.files:
+        hasher = Hasher()
+        for offset in range(0, item.identity.size, 1 << 20):
+            piece = item.source.read_at(offset, 1 << 20)
+            hasher.update(piece)
+            progress.advance(len(piece))
+        digests[item.file.path] = hasher.hexdigest()
+    progress.finish()
+    contents = contents_of(digests)
+    for head in reversed(rivals):
+        if head.contents == contents and _all_there(vault, head.id):
+            return head
+    return None
+
+
+def _all_there(vault: Vault, id: str) -> bool:
+    try:
+        return all(vault.objects.has(chunk.digest) for chunk in vault.manifest(id).chunks())
+    except CasvaultError:
+        return False
+
+
+def _remember(vault: Vault, taken: Capture, id: str, previous: _Previous) -> None:
+    if not taken.files:
+        return
+    folder = vault.path / "tmp" if vault.path is not None else taken.model.folder
+    now = clock_ns(folder, taken.files[0].identity.device)
+    settled = {item.file.path: item.identity for item in taken.files if item.identity.settled(now)}
+    backup = previous.record.backup if previous.record is not None else None
+    vault.remember(live_key(vault, taken.model), LiveRecord(id, False, backup, settled))
+
+
+def _check_twins(taken: Capture) -> None:
+    """Refuse what could not be restored everywhere; raises UsageError."""
+    twins = case_twins(item.file.path for item in taken.files)
+    if twins is not None:
+        raise UsageError(f"the files {twins[0]!r} and {twins[1]!r} are one file on Windows and macOS; rename one.")
