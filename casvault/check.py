@@ -1,0 +1,135 @@
+"""Check: is everything there that the snapshots need, and is it what it was?
+
+`verify` reads; it changes nothing. Owns the invariant that damage is reported by object and by the snapshots it hits,
+never as the end
+of the check: what is whole stays usable.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from casvault.errors import Cancelled, CasvaultError
+from casvault.objects import ObjectName
+from casvault.progress import Progress
+from casvault.vault import Head, Vault
+
+__all__ = ["VerifyResult", "verify"]
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What `verify` found. ``damaged`` has one sentence per damaged document or object; ``affected`` the snapshots
+    hit.
+    """
+
+    objects_checked: int
+    bytes_checked: int
+    damaged: tuple[str, ...]
+    affected: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.damaged
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        return {
+            "ok": self.ok,
+            "objects_checked": self.objects_checked,
+            "bytes_checked": self.bytes_checked,
+            "damaged": list(self.damaged),
+            "affected_snapshots": list(self.affected),
+        }
+
+
+def verify(vault: Vault, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
+    """Check that every manifest and label holds together and that each chunk has an object with its bases.
+
+    With ``read_data`` every object is also read, decoded and compared with its digest. Raises Locked, StorageError,
+    Cancelled;
+    never for damage.
+    """
+    progress = progress or Progress()
+    with vault.locks.shared("verify"):
+        vault.objects.forget()
+        # The cache of heads is passed over on purpose: the documents themselves are what has to be right.
+        damaged: dict[str, str] = {}
+        wanted = _wanted(vault, damaged)
+        objects = list(vault.objects.every())
+        broken: dict[str, str] = {}
+        if read_data:
+            broken = _read_all(vault, objects, progress)
+        usable = _usable(objects, broken)
+        lost = {digest for digest in wanted if digest not in usable}
+        for digest in sorted(lost):
+            if not any(name.digest == digest and name.blob in broken for name in objects):
+                damaged[digest] = f"chunk {digest} has no object in the vault."
+        damaged.update(broken)
+    hit = {id for digest in lost for id in wanted[digest]} | {key[:27] for key in damaged if "Z-" in key}
+    return VerifyResult(
+        objects_checked=len(objects),
+        bytes_checked=sum(name.size for name in objects) if read_data else 0,
+        damaged=tuple(damaged[key] for key in sorted(damaged)),
+        affected=tuple(sorted(hit)),
+    )
+
+
+def _wanted(vault: Vault, damaged: dict[str, str]) -> dict[str, set[str]]:
+    """Return digest -> the snapshots that need it, reading every manifest and label anew."""
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for head in _heads(vault, damaged):
+        if head.label.deleted:
+            continue
+        for file in vault.manifest(head.id).files:
+            if file.path not in head.label.thinned:
+                for chunk in file.chunks:
+                    wanted[chunk.digest].add(head.id)
+    return wanted
+
+
+def _heads(vault: Vault, damaged: dict[str, str]) -> list[Head]:
+    heads = vault.index.read(cached=False)
+    damaged.update({key: str(error) for key, error in vault.index.damaged.items()})
+    return heads
+
+
+def _usable(objects: Iterable[ObjectName], broken: dict[str, str]) -> set[str]:
+    """Return the digests that some object gives, counting bases: a delta without its base gives nothing."""
+    whole = [name for name in objects if name.blob not in broken]
+    usable = {name.digest for name in whole if name.base is None}
+    leaning = [name for name in whole if name.base is not None]
+    grown = True
+    while grown:
+        found = {name.digest for name in leaning if name.base in usable} - usable
+        usable |= found
+        grown = bool(found)
+    return usable
+
+
+def _read_all(vault: Vault, objects: list[ObjectName], progress: Progress) -> dict[str, str]:
+    """Read and decode every object; return object name -> what is wrong with it."""
+    progress.start("verifying", sum(name.size for name in objects))
+
+    def read(name: ObjectName) -> tuple[str, str] | None:
+        try:
+            vault.objects.read_object(name)
+            progress.advance(name.size)
+        except Cancelled:
+            raise
+        except CasvaultError as error:
+            return name.blob, str(error)
+        return None
+
+    if vault.threads == 1:
+        found = [read(name) for name in objects]
+    else:
+        with ThreadPoolExecutor(vault.threads, "verify") as pool:
+            found = list(pool.map(read, objects))
+    progress.finish()
+    return dict(item for item in found if item is not None)

@@ -1,0 +1,218 @@
+"""What a restore would do: where to, and for each file whether it is written, replaced, removed or right already.
+
+Owns the invariants that only files of the one model are ever replaced or removed, and that a folder which is not known
+to
+be a generic model's own is never cleared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from casvault.digest import Hasher
+from casvault.errors import IncompleteSave, StorageError, UsageError
+from casvault.files.shared_open import open_shared
+from casvault.files.source import FileSource
+from casvault.manifest import FileEntry, Manifest
+from casvault.models import Model, find_models, generic_model, kind_named, resolve
+from casvault.progress import Progress
+from casvault.vault import Head, Vault
+
+__all__ = ["Change", "RestorePlan", "find_target", "plan_restore"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file of the target: its path in the folder, and ``add``, ``replace``, ``remove`` or ``keep``; ``size`` in
+    bytes.
+    """
+
+    action: str
+    path: str
+    size: int
+    entry: FileEntry | None = None
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """A restore before it happens. ``live`` is the model that is in place now; without files there is none."""
+
+    head: Head
+    manifest: Manifest
+    folder: Path
+    live: Model
+    changes: tuple[Change, ...]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether every file is right already."""
+        return all(change.action == "keep" for change in self.changes)
+
+    @property
+    def staged_bytes(self) -> int:
+        """Bytes that will be written beside the target."""
+        return sum(change.size for change in self.changes if change.action in ("add", "replace"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan for `--json`."""
+        return {
+            "snapshot": self.head.to_json(),
+            "folder": str(self.folder),
+            "model": self.live.name,
+            "changes": [{"action": c.action, "path": c.path, "size": c.size} for c in self.changes],
+        }
+
+
+def plan_restore(
+    vault: Vault,
+    head: Head,
+    to: Path | None = None,
+    as_name: str | None = None,
+    allow_incomplete: bool = False,
+    progress: Progress | None = None,
+) -> RestorePlan:
+    """Return what restoring ``head`` would do; reads the live files to tell which are right already.
+
+    ``to`` is a model or a folder, None for where the model was; ``as_name`` renames it. Raises UsageError for a
+    target that
+    cannot be, IncompleteSave for an incomplete snapshot that was not asked for as such.
+    """
+    if head.incomplete and not allow_incomplete:
+        raise IncompleteSave(
+            f"{head.title!r} holds an incomplete save, which the trainer would silently start anew in part; "
+            "--allow-incomplete restores it all the same."
+        )
+    manifest = vault.manifest(head.id)
+    live = find_target(vault, manifest, to, as_name)
+    entries = _renamed(manifest, live.name, head.label.thinned)
+    changes = _changes(live.folder, live, entries, progress or Progress())
+    return RestorePlan(head, manifest, live.folder, live, changes)
+
+
+def find_target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | None) -> Model:
+    """Return the model that is at the target now, without files where there is none; raises UsageError."""
+    folder, name = _target(vault, manifest, to, as_name)
+    return _live(manifest, folder, name, known_source=folder == vault.home / manifest.source)
+
+
+def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | None) -> tuple[Path, str]:
+    """Return the folder to restore into and the full name of the model there."""
+    kind = kind_named(manifest.model_kind)
+    name = manifest.model_name
+    if to is None:
+        folder = vault.home / manifest.source
+        if not folder.is_dir() and not folder.parent.is_dir():
+            raise UsageError(f"{name} came from {folder}, which is not on this machine; say where to with --to.")
+    else:
+        folder, name = _explicit_target(manifest, Path(os.path.abspath(to)))
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; --to takes a model or a folder.")
+    return folder, kind.rename(name, as_name) if as_name else name
+
+
+def _explicit_target(manifest: Manifest, to: Path) -> tuple[Path, str]:
+    if to.is_dir() or manifest.model_kind == "generic":
+        return to, manifest.model_name
+    if to.parent.is_dir():
+        for model in find_models(to.parent):
+            if to.name == model.name or any(to.name == file.path for file in model.files):
+                return to.parent, _same_type(manifest, model)
+        if manifest.model_type and to.name.endswith(f"_{manifest.model_type}"):
+            return to.parent, to.name
+    if to.exists():
+        model = resolve(to)[0]
+        return model.folder, _same_type(manifest, model)
+    return to, manifest.model_name
+
+
+def _same_type(manifest: Manifest, model: Model) -> str:
+    if (model.kind, model.type) != (manifest.model_kind, manifest.model_type):
+        raise UsageError(
+            f"the snapshot is of type {manifest.model_type}, {model.name} of type {model.type}; "
+            "choose a target of the same type."
+        )
+    return model.name
+
+
+def _live(manifest: Manifest, folder: Path, name: str, known_source: bool) -> Model:
+    """Return the model that is at the target now, without files where there is none."""
+    nothing = Model(manifest.model_kind, name, manifest.model_type, folder, ())
+    if not folder.is_dir():
+        return nothing
+    if manifest.model_kind == "generic":
+        return _live_generic(manifest, folder, nothing, known_source)
+    for model in find_models(folder):
+        if model.name == name:
+            return model
+    return nothing
+
+
+def _live_generic(manifest: Manifest, folder: Path, nothing: Model, known_source: bool) -> Model:
+    if manifest.single:
+        own = [file.path for file in manifest.files if (folder / file.path).exists()]
+        return generic_model(folder / own[0], nothing.name) if own else nothing
+    live = replace(generic_model(folder), name=nothing.name)
+    paths = {file.path for file in manifest.files}
+    strangers = [file.path for file in live.files if file.path not in paths]
+    if strangers and not known_source:
+        raise UsageError(
+            f"{folder} holds other files, such as {strangers[0]}, which a restore of a whole folder would remove; "
+            "say an empty or a new folder with --to."
+        )
+    return live
+
+
+def _renamed(manifest: Manifest, name: str, thinned: Sequence[str]) -> list[FileEntry]:
+    """Return the files to restore, under the names that they will have."""
+    kind = kind_named(manifest.model_kind)
+    kept = [file for file in manifest.files if file.path not in thinned]
+    return [replace(file, path=kind.path_of(file.role, name)) for file in kept]
+
+
+def _changes(folder: Path, live: Model, entries: list[FileEntry], progress: Progress) -> tuple[Change, ...]:
+    there = {file.path for file in live.files} | set(live.leftovers)
+    progress.start("comparing", sum(entry.size for entry in entries if entry.path in there))
+    changes = []
+    for entry in entries:
+        path = folder / entry.path
+        if entry.path not in there:
+            if os.path.lexists(path):
+                raise UsageError(f"{path} is in the way and is not a file of the model; move it first.")
+            changes.append(Change("add", entry.path, entry.size, entry))
+        elif _is_right(path, entry, progress):
+            changes.append(Change("keep", entry.path, entry.size, entry))
+        else:
+            changes.append(Change("replace", entry.path, entry.size, entry))
+    progress.finish()
+    wanted = {entry.path for entry in entries}
+    for extra in sorted(there - wanted):
+        changes.append(Change("remove", extra, (folder / extra).stat().st_size))
+    return tuple(changes)
+
+
+def _is_right(path: Path, entry: FileEntry, progress: Progress) -> bool:
+    """Tell whether the file at ``path`` has the bytes of ``entry`` already."""
+    try:
+        descriptor = open_shared(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}.") from error
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != entry.size:
+            progress.advance(entry.size)
+            return False
+        source = FileSource(descriptor, size)
+        hasher = Hasher()
+        for offset in range(0, size, 1 << 20):
+            piece = source.read_at(offset, 1 << 20)
+            hasher.update(piece)
+            progress.advance(len(piece))
+        return hasher.hexdigest() == entry.digest
+    finally:
+        os.close(descriptor)

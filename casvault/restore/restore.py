@@ -1,0 +1,231 @@
+"""The restore: stage, back up, journal, put in place.
+
+Owns the invariants that the target is wholly old or wholly new, that a backup of what was there is durable before the
+first byte
+changes, and that other models in the folder are never touched. Why a journal and renames of single files and not one
+rename of a folder:
+docs/decisions/0004-restore-by-journal.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from casvault.capture import Patience
+from casvault.errors import NoSpace, StorageError
+from casvault.files.identity import FileIdentity
+from casvault.models import Model, ModelFile, find_models, generic_model, kind_named
+from casvault.progress import Progress
+from casvault.restore.journal import Journal, Step, Workplace, finish_interrupted
+from casvault.restore.plan import RestorePlan, find_target, plan_restore
+from casvault.restore.stage import stage_file
+from casvault.snapshot import Annotation, live_key, take_held
+from casvault.vault import Head, LiveRecord, Vault
+
+__all__ = ["RestoreOptions", "RestoreResult", "restore"]
+
+_MARGIN = 16 << 20
+"""Bytes that must stay free beside what is written."""
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """Where to (None: where the model was), under which name, and whether to back up what is there first.
+
+    ``allow_incomplete``: also restore a snapshot that holds an incomplete save.
+    """
+
+    to: Path | None = None
+    as_name: str | None = None
+    backup: bool = True
+    allow_incomplete: bool = False
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What a restore did. ``backup`` is the snapshot that holds what was there before, None where nothing was or none
+    was wanted.
+    """
+
+    plan: RestorePlan
+    backup: Head | None
+    backup_existed: bool
+    seconds: float
+
+    @property
+    def model_path(self) -> Path:
+        """The model as it is typed: for `casvault undo`."""
+        live, manifest = self.plan.live, self.plan.manifest
+        if live.kind == "generic":
+            return live.folder / manifest.files[0].path if manifest.single else live.folder
+        return live.folder / live.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        return {
+            **self.plan.to_json(),
+            "backup": self.backup.to_json() if self.backup is not None else None,
+            "backup_existed": self.backup_existed,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def restore(
+    vault: Vault,
+    head: Head,
+    options: RestoreOptions | None = None,
+    progress: Progress | None = None,
+) -> RestoreResult:
+    """Bring snapshot ``head`` back.
+
+    Raises what planning raises, NoSpace, DamageError, StorageError; then the target is as it was, or, after the
+    journal was
+    written, the next command finishes the restore.
+    """
+    options, progress = options or RestoreOptions(), progress or Progress()
+    begun = time.monotonic()
+    key = live_key(vault, find_target(vault, vault.manifest(head.id), options.to, options.as_name))
+    finish_interrupted(vault, only=key)
+    with vault.locks.model(key, "restore"):
+        plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
+        if plan.nothing_to_do:
+            _remember(vault, plan, None)
+            return RestoreResult(plan, None, False, time.monotonic() - begun)
+        with vault.locks.shared("restore"):
+            vault.objects.forget()
+            backup, existed = _restore(vault, plan, options, progress)
+        return RestoreResult(plan, backup, existed, time.monotonic() - begun)
+
+
+def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress: Progress) -> tuple[Head | None, bool]:
+    _check_space(vault, plan, options.backup)
+    place = Workplace.begin(vault, plan.folder, live_key(vault, plan.live))
+    try:
+        staged = _stage(vault, plan, place, progress)
+        backup, existed = _backup(vault, plan, progress) if options.backup else (None, False)
+        progress.check()
+        journal = _journal(vault, plan, staged, place, backup)
+        place.seal(journal)
+    except OSError as error:
+        place.clear()
+        raise StorageError(f"cannot write to {plan.folder}: {error.strerror}; nothing was changed.") from error
+    except BaseException:
+        place.clear()
+        raise
+    try:
+        place.apply(journal)
+        place.clear()
+    except OSError as error:
+        raise StorageError(
+            f"the restore into {plan.folder} was interrupted ({error.filename}: {error.strerror}); "
+            "close what uses the file, and any casvault command on this vault finishes it."
+        ) from error
+    _remember(vault, plan, backup)
+    return backup, existed
+
+
+def _stage(vault: Vault, plan: RestorePlan, place: Workplace, progress: Progress) -> dict[str, str]:
+    """Build every file that changes; return path -> name in the workplace."""
+    progress.start("restoring", plan.staged_bytes)
+    staged = {}
+    for number, change in enumerate(plan.changes):
+        if change.entry is not None and change.action in ("add", "replace"):
+            staged[change.path] = f"files/{number}"
+            stage_file(vault, change.entry, place.path / staged[change.path], progress)
+    place.sync()
+    progress.finish()
+    return staged
+
+
+def _backup(vault: Vault, plan: RestorePlan, progress: Progress) -> tuple[Head | None, bool]:
+    """Store what is there now, whole or not; return its snapshot and whether that existed before."""
+    if not plan.live.files and not plan.live.leftovers:
+        return None, False
+    iteration = f" (iter {plan.head.iteration:,})" if plan.head.iteration is not None else ""
+    name = f"Before restoring '{plan.head.title}'{iteration}"[:200]
+    patience = Patience(0.0, allow_incomplete=True)
+    try:
+        result = take_held(vault, _finder(plan.live), Annotation(name, kind="auto-backup"), patience, progress)
+    except NoSpace as error:
+        size = sum((plan.folder / file.path).stat().st_size for file in plan.live.files)
+        raise NoSpace(
+            f"there is no room for the automatic backup of up to {size:,} bytes; "
+            "free some, or go without with --no-backup."
+        ) from error
+    return result.head, result.existing
+
+
+def _finder(live: Model) -> Callable[[], Model]:
+    """Return a function that looks the live model up, its temporary files included, since the restore removes those."""
+
+    def find() -> Model:
+        if live.kind == "generic":
+            path = live.folder / live.files[0].path if live.single else live.folder
+            return replace(generic_model(path), name=live.name)
+        model = next((model for model in find_models(live.folder) if model.name == live.name), live)
+        extra = [ModelFile(path, path[len(live.name) + 1 :]) for path in model.leftovers]
+        return replace(model, files=(*model.files, *extra), leftovers=())
+
+    return find
+
+
+def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Workplace, backup: Head | None) -> Journal:
+    kind = kind_named(plan.manifest.model_kind)
+    last = kind.path_of(kind.last_role, plan.live.name) if kind.last_role is not None else None
+    steps = []
+    for change in plan.changes:
+        old = _identity(plan.folder / change.path)
+        if change.path in staged:
+            steps.append(Step(change.path, staged[change.path], old, _identity(place.path / staged[change.path])))
+        elif change.action == "remove":
+            steps.append(Step(change.path, None, old, None))
+        elif change.path == last:
+            # Right already; it still goes aside and comes back, so that the model cannot be started in between.
+            steps.append(Step(change.path, "aside/0", old, old))
+    return Journal(live_key(vault, plan.live), plan.head.id, backup.id if backup else None, last, tuple(steps))
+
+
+def _check_space(vault: Vault, plan: RestorePlan, backup: bool) -> None:
+    target = next(folder for folder in (plan.folder, *plan.folder.parents) if folder.is_dir())
+    live = sum((plan.folder / file.path).stat().st_size for file in plan.live.files) if backup else 0
+    try:
+        free = shutil.disk_usage(target).free
+    except OSError as error:
+        raise StorageError(f"cannot tell how much room {target} has: {error.strerror}.") from error
+    if free < plan.staged_bytes + _MARGIN:
+        raise NoSpace(
+            f"restoring needs {plan.staged_bytes:,} bytes in {target}, where {free:,} are free; nothing was changed."
+        )
+    same_disk = vault.path is not None and vault.path.stat().st_dev == target.stat().st_dev
+    room = shutil.disk_usage(vault.path).free if vault.path is not None else live
+    if room < live + (plan.staged_bytes if same_disk else 0) + _MARGIN and not _is_stored(vault, plan):
+        raise NoSpace(
+            f"the automatic backup may need {live:,} bytes beside what is restored, and {room:,} are free; "
+            "free some, or go without with --no-backup. Nothing was changed."
+        )
+
+
+def _is_stored(vault: Vault, plan: RestorePlan) -> bool:
+    """Tell whether a snapshot of what is there now is likely to exist, so that its backup costs nothing."""
+    sizes = sum((plan.folder / file.path).stat().st_size for file in plan.live.files)
+    return any(head.size == sizes and head.model_name == plan.live.name for head in vault.heads())
+
+
+def _remember(vault: Vault, plan: RestorePlan, backup: Head | None) -> None:
+    key = live_key(vault, plan.live)
+    before = vault.live(key)
+    kept = backup.id if backup is not None else (before.backup if before is not None else None)
+    vault.remember(key, LiveRecord(plan.head.id, restored=True, backup=kept))
+
+
+def _identity(path: Path) -> FileIdentity | None:
+    try:
+        return FileIdentity.of(os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,46 @@
+"""Undo: going back to what was there before the last restore. Twice undone is restored again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casvault.errors import NotFound
+from casvault.models import Model
+from casvault.progress import Progress
+from casvault.restore.plan import RestorePlan, plan_restore
+from casvault.restore.restore import RestoreOptions, RestoreResult, restore
+from casvault.snapshot import live_key
+from casvault.vault import Head, Vault
+
+__all__ = ["plan_undo", "undo", "undo_options"]
+
+
+def undo(vault: Vault, model: Model, progress: Progress | None = None) -> RestoreResult:
+    """Restore what was in the place of ``model`` before the last restore; raises NotFound where there was nothing."""
+    return restore(vault, backup_of(vault, model), undo_options(model), progress)
+
+
+def plan_undo(vault: Vault, model: Model) -> RestorePlan:
+    """Return what `undo` would do."""
+    options = undo_options(model)
+    return plan_restore(vault, backup_of(vault, model), options.to, None, True)
+
+
+def undo_options(model: Model) -> RestoreOptions:
+    """Return the options of the restore that an undo is: to the same place, whole or not."""
+    to: Path = model.folder if model.kind == "generic" else model.folder / model.name
+    return RestoreOptions(to=to, allow_incomplete=True)
+
+
+def backup_of(vault: Vault, model: Model) -> Head:
+    """Return the snapshot that holds what was there before the last restore; raises NotFound."""
+    heads = {head.id: head for head in vault.heads()}
+    record = vault.live(live_key(vault, model))
+    if record is not None and record.backup in heads:
+        return heads[record.backup]
+    if record is None:
+        source = vault.source_of(model.folder)
+        for head in reversed(heads.values()):
+            if head.kind == "auto-backup" and (head.model_name, head.source) == (model.name, source):
+                return head
+    raise NotFound(f"there is nothing to undo for {model.name}: no restore replaced anything here.")
