@@ -1,0 +1,1 @@
+"""The command line: gathers options, calls one operation, renders what it returns."""

@@ -1,0 +1,101 @@
+"""``casvault list``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from casvault.cli.options import common, print_json, say, vault_path
+from casvault.cli.text import age, iteration, losses, plain, size, table
+from casvault.errors import PartialResult
+from casvault.manifest.stamp import from_iso
+
+if TYPE_CHECKING:
+    from casvault.vault import Head
+
+__all__ = ["command"]
+
+_NOTES = 60
+
+
+@click.command("list")
+@click.argument("model", required=False)
+@common
+@click.pass_obj
+def command(named: str | None, model: str | None, as_json: bool, quiet: bool) -> None:
+    """List the snapshots, newest first, or those of MODEL (its name, or a path to it)."""
+    from casvault.vault.vault import Vault, open_vault
+
+    path = vault_path(named, model)
+    vault = Vault(*open_vault(path), path)
+    heads = vault.heads()
+    if model is not None:
+        heads = _of_model(vault, heads, model)
+    if as_json:
+        print_json({"snapshots": [head.to_json() for head in heads]})
+    elif not heads:
+        say("There are no snapshots yet: casvault snapshot MODEL takes one.", quiet=quiet)
+    else:
+        say(_render(heads))
+    if vault.index.damaged:
+        first = next(iter(vault.index.damaged.values()))
+        raise PartialResult(f"{len(vault.index.damaged)} could not be read: {first} `casvault verify` tells more.")
+
+
+def _of_model(vault: object, heads: list[Head], model: str) -> list[Head]:
+    from casvault.vault.references import is_model_name
+
+    named = [head for head in heads if is_model_name(model, head.model_name)]
+    if named:
+        return named
+    from pathlib import Path
+
+    from casvault.models import resolve
+
+    found = {(one.name, str(one.folder)) for one in resolve(Path(model))}
+    home = vault.home  # type: ignore[attr-defined]
+    return [head for head in heads if (head.model_name, str(home / head.source)) in found]
+
+
+def _render(heads: list[Head]) -> str:
+    now = datetime.now(timezone.utc)
+    key = lambda head: (head.model_name, head.source)  # noqa: E731
+    blocks = []
+    for (name, source), group in groupby(sorted(heads, key=key), key=key):
+        mine = sorted(group, key=lambda head: head.id, reverse=True)
+        kind = f"{mine[0].model_type}, " if mine[0].model_type else ""
+        rows: list[tuple[str, ...]] = [("ID", "NAME", "ITERATION", "LOSS", "AGE", "SIZE", "NOTES")]
+        rows += [_row(head, now) for head in mine]
+        blocks.append(f"{plain(name)} ({plain(kind)}{plain(source)})\n" + table(rows, right=(5,), indent="  "))
+    return "\n\n".join(blocks)
+
+
+def _row(head: Head, now: datetime) -> tuple[str, ...]:
+    notes = (head.label.notes or "").split("\n")[0]
+    if len(notes) > _NOTES:
+        notes = notes[: _NOTES - 1] + "…"
+    marks = [head.kind] if head.kind != "manual" else []
+    marks += [mark for mark, there in _marks(head) if there]
+    remark = f"[{', '.join(marks)}] " if marks else ""
+    when = from_iso(head.saved_at or head.created)
+    return (
+        head.id[-6:],
+        plain(head.name or "-"),
+        iteration(head.iteration),
+        losses(head.loss),
+        age(when, now),
+        size(head.size),
+        plain(remark + notes),
+    )
+
+
+def _marks(head: Head) -> list[tuple[str, bool]]:
+    return [
+        ("incomplete", head.incomplete),
+        ("unhealthy", not head.healthy),
+        ("thinned", bool(head.label.thinned)),
+        ("pinned", head.label.pinned),
+    ]

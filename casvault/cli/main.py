@@ -1,0 +1,111 @@
+"""``casvault``: the group of commands, and the one place where an error becomes a sentence and an exit code.
+
+Commands are imported when they are called: `casvault --help` and `casvault list` must not pay for numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from casvault import __version__
+from casvault.errors import CasvaultError
+
+__all__ = ["main", "run"]
+
+COMMANDS = {
+    "init": ("initialize", "Make a vault."),
+    "snapshot": ("snapshot", "Take a snapshot of a model, also while it trains."),
+    "list": ("listing", "List snapshots."),
+    "show": ("show", "Show one snapshot: state, options, files, what it takes."),
+    "status": ("status", "Show how a live model stands to its snapshots."),
+    "restore": ("restore", "Bring a snapshot back, exactly, with a backup of what is there."),
+    "undo": ("undo", "Go back to what was there before the last restore."),
+    "verify": ("verify", "Check that every snapshot can be restored."),
+    "demo": ("demo", "Show it all on a small model that is made for it."),
+}
+"""Command -> its module in casvault.cli, which has it as ``command``, and its line in the help."""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"casvault.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--vault", metavar="PATH", help="The vault; else $CASVAULT_VAULT, else the nearest .casvault above.")
+@click.version_option(__version__, "-V", "--version", prog_name="casvault")
+@click.pass_context
+def main(context: click.Context, vault: str | None) -> None:
+    """Model versioning for people who train: snapshot, list, restore, undo."""
+    context.obj = vault or os.environ.get("CASVAULT_VAULT") or None
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; errors become one sentence on stderr and an exit code."""
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # A name with a character that the terminal's encoding lacks must not end in a traceback.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result: Any = main.main(arguments, prog_name="casvault", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except CasvaultError as error:
+        return _fail(str(error), error.exit_code)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        hint = f" (`{error.ctx.command_path} --help` tells more)" if error.ctx is not None else ""
+        return _fail(error.format_message() + hint, 2)
+    except click.ClickException as error:
+        return _fail(error.format_message(), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted; nothing is half-done.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("there is not enough memory for this.", 1)
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror or error}.", 1)
+    except Exception as error:
+        # The last wall: a user never sees a traceback.
+        if os.environ.get("CASVAULT_DEBUG"):
+            raise
+        return _fail(
+            f"this is a bug in casvault ({type(error).__name__}: {error}); CASVAULT_DEBUG=1 shows where. "
+            "Nothing was lost.",
+            1,
+        )
+
+
+def _fail(text: str, code: int) -> int:
+    from casvault.cli.text import plain
+
+    print(f"casvault: {plain(text)}", file=sys.stderr)
+    return code
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,77 @@
+"""How a restore is described: before it happens, as a question, and afterwards."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from casvault.cli.text import age, iteration, losses, plain, size, table
+from casvault.manifest.stamp import from_iso
+
+if TYPE_CHECKING:
+    from casvault.restore import RestorePlan, RestoreResult
+
+__all__ = ["describe_plan", "describe_result", "question"]
+
+_VERBS = {"add": "write", "replace": "replace", "remove": "remove", "keep": "leave, right already"}
+
+
+def describe_plan(plan: RestorePlan, backup: bool) -> str:
+    """Return what a restore would do, file by file."""
+    head = plan.head
+    when = from_iso(head.saved_at or head.created)
+    lines = [
+        f"Snapshot {plain(head.title)!r} of {plain(head.model_name)}: "
+        f"{iteration(head.iteration)}, {losses(head.loss)}, {age(when)}",
+        f"into {plain(str(plan.folder))}",
+    ]
+    if head.incomplete:
+        lines.append("It holds an incomplete save.")
+    if head.label.thinned:
+        lines.append(
+            f"It was thinned: {plain(', '.join(head.label.thinned))} will be missing; the trainer starts those afresh."
+        )
+    rows = [(_VERBS[change.action], plain(change.path), size(change.size)) for change in plan.changes]
+    lines.append(table(rows, right=(2,), indent="  "))
+    if plan.nothing_to_do:
+        lines.append("Everything is right already; nothing would be changed.")
+    elif not plan.live.files and not plan.live.leftovers:
+        lines.append("Nothing is there now, so there is nothing to back up.")
+    elif backup:
+        lines.append("What is there now is backed up first.")
+    else:
+        lines.append("What is there now will be lost: --no-backup.")
+    return "\n".join(lines)
+
+
+def question(plan: RestorePlan) -> str:
+    """Return the question before a restore."""
+    counts = Counter(change.action for change in plan.changes)
+    parts = [f"{_VERBS[action]} {counts[action]}" for action in ("add", "replace", "remove") if counts[action]]
+    what = ", ".join(parts)
+    return f"{what[0].upper()}{what[1:]} {'file' if sum(counts.values()) - counts['keep'] == 1 else 'files'}?"
+
+
+def describe_result(result: RestoreResult) -> str:
+    """Return what a restore did, and the line that undoes it."""
+    plan = result.plan
+    title, name = plain(plan.head.title), plain(plan.live.name)
+    if plan.nothing_to_do:
+        return f"{name} is exactly snapshot {title!r} already; nothing was changed."
+    place = plain(str(result.model_path))
+    lines = [f"Restored {title!r} ({iteration(plan.head.iteration)}) to {place} in {result.seconds:.1f} s."]
+    if plan.head.label.thinned:
+        lines.append(f"Thinned away, so not restored: {plain(', '.join(plan.head.label.thinned))}.")
+    if result.backup is not None:
+        how = "was there already as snapshot" if result.backup_existed else "is kept as"
+        lines.append(f"What was there before {how} {plain(result.backup.title)!r} ({result.backup.id}).")
+        lines.append(f"To undo: casvault undo {_quoted(str(result.model_path))}")
+    return "\n".join(lines)
+
+
+def _quoted(path: str) -> str:
+    if sys.platform == "win32":
+        return f'"{path}"' if " " in path else path
+    return shlex.quote(path)

@@ -1,0 +1,62 @@
+"""``casvault status``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from casvault.cli.options import common, open_vault, print_json, say
+from casvault.cli.text import age, clock, iteration, losses, plain, size
+from casvault.errors import NotFound
+from casvault.manifest.stamp import from_iso
+
+if TYPE_CHECKING:
+    from casvault.snapshot.status import Status
+
+__all__ = ["command"]
+
+
+@click.command("status")
+@click.argument("model", required=False)
+@common
+@click.pass_obj
+def command(named: str | None, model: str | None, as_json: bool, quiet: bool) -> None:
+    """Show how MODEL stands to its snapshots; without MODEL, all models that have some."""
+    from casvault.snapshot.status import status
+
+    vault = open_vault(named, model)
+    for sentence in vault.finish_interrupted():
+        say(f"Note: casvault {sentence}", err=True)
+    models = vault.models(model) if model is not None else vault.live_models()
+    if not models and not as_json:
+        raise NotFound(f"no model that has snapshots in {vault.path} is in its place; name one.")
+    found = [status(vault, one) for one in models]
+    if as_json:
+        print_json({"vault": str(vault.path), "models": [one.to_json() for one in found]})
+        return
+    say(f"Vault {vault.path}")
+    for one in found:
+        say(_render(one))
+
+
+def _render(one: Status) -> str:
+    saved = ""
+    if one.saved_at is not None:
+        moment = from_iso(one.saved_at)
+        saved = f", saved {age(moment)} ({clock(moment)})"
+    lines = [
+        f"{plain(one.model.name)}: {iteration(one.iteration)}, {losses(one.loss)}, {size(one.size)}{saved}",
+    ]
+    if one.incomplete:
+        lines.append(f"not one whole save right now: {plain(one.incomplete)}")
+    lines += [f"problem: {plain(problem)}" for problem in one.problems]
+    if one.equals is not None:
+        lines.append(f"equals snapshot {plain(one.equals.title)!r} ({one.equals.id})")
+    elif one.newest is None:
+        lines.append("no snapshot yet")
+    elif one.ahead is not None and one.ahead > 0:
+        lines.append(f"{one.ahead:,} iterations not snapshotted since {plain(one.newest.title)!r}")
+    else:
+        lines.append(f"differs from its newest snapshot {plain(one.newest.title)!r}")
+    return "\n  ".join(lines)
