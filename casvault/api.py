@@ -13,7 +13,7 @@ from pathlib import Path
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
 from casvault.errors import AmbiguousError, NotFound
-from casvault.manifest import Manifest
+from casvault.manifest.manifest import Manifest
 from casvault.models import Model, generic_model, kind_named, resolve
 from casvault.progress import Progress
 from casvault.restore import (
@@ -27,8 +27,8 @@ from casvault.restore import (
 from casvault.restore.undo import plan_undo, undo
 from casvault.snapshot import Annotation, SnapshotResult, take
 from casvault.snapshot.status import Status, status
-from casvault.vault import Head, resolve_snapshot
-from casvault.vault.references import is_model_name
+from casvault.vault.head import Head
+from casvault.vault.references import heads_of_model, is_model_name, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
 
@@ -107,9 +107,9 @@ class Vault(StoredVault):
         return take(self, lambda: _again(model), annotation, patience or Patience(), progress)
 
     def snapshots(self, model: str | None = None) -> list[Head]:
-        """Return the heads of all snapshots, oldest first, or of those of one model by its name."""
+        """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it."""
         heads = self.heads()
-        return heads if model is None else [head for head in heads if is_model_name(model, head.model_name)]
+        return heads if model is None else heads_of_model(heads, model, self.home)
 
     def find(self, reference: str) -> Head:
         """Return the snapshot that ``reference`` names; raises NotFound, AmbiguousError."""

@@ -16,7 +16,8 @@ from typing import Any
 from casvault.errors import Cancelled, CasvaultError
 from casvault.objects import ObjectName
 from casvault.progress import Progress
-from casvault.vault import Head, Vault
+from casvault.vault.head import Head
+from casvault.vault.vault import Vault
 
 __all__ = ["VerifyResult", "verify"]
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.backends.backend import Backend, Batch, Entry
 from casvault.files.durable import TEMP_SUFFIX, fill_temp, sync_descriptor, sync_folder, write_durably
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["LocalBackend"]
 
@@ -66,11 +69,7 @@ class LocalBackend(Backend):
     def _list(self, folder: str) -> list[Entry]:
         try:
             with os.scandir(self.path(folder)) as entries:
-                return [
-                    Entry(entry.name, entry.stat(follow_symlinks=False).st_size)
-                    for entry in entries
-                    if not entry.name.endswith(TEMP_SUFFIX) and entry.is_file(follow_symlinks=False)
-                ]
+                return [found for found in map(_entry, entries) if found is not None]
         except FileNotFoundError:
             return []
 
@@ -82,22 +81,36 @@ class LocalBackend(Backend):
             return []
 
 
+def _entry(entry: os.DirEntry[str]) -> Entry | None:
+    if entry.name.endswith(TEMP_SUFFIX) or not entry.is_file(follow_symlinks=False):
+        return None
+    try:
+        return Entry(entry.name, entry.stat(follow_symlinks=False).st_size)
+    except FileNotFoundError:
+        # It was deleted since the folder was opened; the others are still there.
+        return None
+
+
 class _LocalBatch(Batch):
     def __init__(self, backend: LocalBackend, threads: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         self._backend = backend
         self._pool = ThreadPoolExecutor(threads, "flush") if threads > 1 else None
         self._room = threading.BoundedSemaphore(_PENDING)
         self._lock = threading.Lock()
         self._pending: list[Future[None]] = []
         self._touched: set[Path] = set()
+        self._failure: BaseException | None = None
 
     def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
         path = self._backend.path(name)
         with self._lock:
             known = path.parent in self._touched
-            self._touched.add(path.parent)
         if not known:
             self._backend.ensure_folder(path.parent)
+            with self._lock:
+                self._touched.add(path.parent)
         self._room.acquire()
         try:
             descriptor, temp = fill_temp(path.parent, pieces)
@@ -117,7 +130,8 @@ class _LocalBatch(Batch):
             finally:
                 os.close(descriptor)
             os.replace(temp, path)
-        except BaseException:
+        except BaseException as error:
+            self._failure = error
             temp.unlink(missing_ok=True)
             raise
         finally:
@@ -139,9 +153,11 @@ class _LocalBatch(Batch):
     def _wait(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, []
-        errors = [error for error in (future.exception() for future in pending) if error is not None]
-        if errors:
-            raise errors[0]
+        for future in pending:
+            future.exception()
+        # Once a file has failed, no later flush can vouch for the batch.
+        if self._failure is not None:
+            raise self._failure
 
     def _close(self) -> None:
         if self._pool is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from casvault.chunking.parameters import ChunkingParameters
 from casvault.codecs import Layout
 from casvault.files.source import ByteSource
-from casvault.formats import Region
+from casvault.formats.region import Region
 
 __all__ = ["Chunk", "cut"]
 

@@ -8,6 +8,8 @@ from typing import Any
 __all__ = ["ChunkingParameters"]
 
 _LIMIT = 16 << 20
+_MOST_MIN = 1 << 20
+_MOST_AVERAGE = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class ChunkingParameters:
         if not all(type(number) is int for number in numbers.values()):
             raise ValueError("chunking parameters that are not numbers")
         if not (1024 <= made.cdc_min <= made.cdc_average <= made.cdc_max <= made.max_chunk <= _LIMIT):
+            raise ValueError("chunking parameters out of range")
+        if made.cdc_min > _MOST_MIN or made.cdc_average > _MOST_AVERAGE:
             raise ValueError("chunking parameters out of range")
         if not 1024 <= made.min_region <= made.max_chunk:
             raise ValueError("chunking parameters out of range")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from casvault.cli.options import common, print_json, say, vault_path
+from casvault.cli.options import open_vault as finish
 from casvault.cli.text import age, iteration, losses, plain, size, table
 from casvault.errors import PartialResult
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
-    from casvault.vault import Head
+    from casvault.vault.head import Head
 
 __all__ = ["command"]
 
@@ -27,13 +28,16 @@ _NOTES = 60
 @click.pass_obj
 def command(named: str | None, model: str | None, as_json: bool, quiet: bool) -> None:
     """List the snapshots, newest first, or those of MODEL (its name, or a path to it)."""
+    from casvault.vault.references import heads_of_model
     from casvault.vault.vault import Vault, open_vault
 
     path = vault_path(named, model)
     vault = Vault(*open_vault(path), path)
+    if vault.interrupted:
+        finish(str(path))
     heads = vault.heads()
     if model is not None:
-        heads = _of_model(vault, heads, model)
+        heads = heads_of_model(heads, model, vault.home)
     if as_json:
         print_json({"snapshots": [head.to_json() for head in heads]})
     elif not heads:
@@ -43,21 +47,6 @@ def command(named: str | None, model: str | None, as_json: bool, quiet: bool) ->
     if vault.index.damaged:
         first = next(iter(vault.index.damaged.values()))
         raise PartialResult(f"{len(vault.index.damaged)} could not be read: {first} `casvault verify` tells more.")
-
-
-def _of_model(vault: object, heads: list[Head], model: str) -> list[Head]:
-    from casvault.vault.references import is_model_name
-
-    named = [head for head in heads if is_model_name(model, head.model_name)]
-    if named:
-        return named
-    from pathlib import Path
-
-    from casvault.models import resolve
-
-    found = {(one.name, str(one.folder)) for one in resolve(Path(model))}
-    home = vault.home  # type: ignore[attr-defined]
-    return [head for head in heads if (head.model_name, str(home / head.source)) in found]
 
 
 def _render(heads: list[Head]) -> str:

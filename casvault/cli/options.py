@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from casvault.cli.text import plain
 from casvault.errors import NoVault, UsageError
 
 if TYPE_CHECKING:
@@ -39,11 +40,16 @@ def vault_path(named: str | None, model: str | None = None) -> Path:
 
 
 def open_vault(named: str | None, model: str | None = None, *, offer: bool = False) -> Vault:
-    """Open the vault; with ``offer``, on a terminal, offer to make one where there is none."""
+    """Open the vault and finish restores that were interrupted; with ``offer`` make one, if the terminal's user
+    agrees.
+    """
     from casvault import api
 
     try:
-        return api.open(vault_path(named, model))
+        vault = api.open(vault_path(named, model))
+        for sentence in vault.finish_interrupted():
+            say(f"Note: {plain(sentence)}", err=True)
+        return vault
     except NoVault as error:
         if not offer or not _interactive() or type(error) is not NoVault:
             raise

@@ -42,8 +42,6 @@ def command(
     from casvault.restore import RestoreOptions, restore
 
     vault = open_vault(named, to)
-    for sentence in vault.finish_interrupted():
-        say(f"Note: casvault {sentence}", err=True)
     options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete)
     head = vault.find(snapshot)
     if dry_run or not yes:

@@ -11,8 +11,8 @@ from casvault.cli.text import age, clock, iteration, losses, plain, size, table
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
-    from casvault.manifest import Manifest
-    from casvault.vault import Head
+    from casvault.manifest.manifest import Manifest
+    from casvault.vault.head import Head
 
 __all__ = ["command"]
 

@@ -26,8 +26,6 @@ def command(named: str | None, model: str | None, as_json: bool, quiet: bool) ->
     from casvault.snapshot.status import status
 
     vault = open_vault(named, model)
-    for sentence in vault.finish_interrupted():
-        say(f"Note: casvault {sentence}", err=True)
     models = vault.models(model) if model is not None else vault.live_models()
     if not models and not as_json:
         raise NotFound(f"no model that has snapshots in {vault.path} is in its place; name one.")

@@ -31,10 +31,10 @@ def size(number: int) -> str:
 
 def age(then: datetime, now: datetime | None = None) -> str:
     """Write how long ago ``then`` was: 2 hours ago."""
-    seconds = ((now or datetime.now(timezone.utc)) - then).total_seconds()
+    seconds = int(((now or datetime.now(timezone.utc)) - then).total_seconds())
     for unit, length in _STEPS:
-        count = int(seconds // length)
-        if count >= 1:
+        if seconds >= length:
+            count = seconds // length
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
 
@@ -66,11 +66,13 @@ def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: s
     for row in rows:
         cells = []
         for column, cell in enumerate(row):
-            space = " " * (widths[column] - _width(cell))
-            cells.append(space + cell if column in right else cell + space)
+            room = widths[column] - _width(cell) + len(cell)
+            cells.append(cell.rjust(room) if column in right else cell.ljust(room))
         lines.append(indent + "  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
 def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

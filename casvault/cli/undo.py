@@ -19,8 +19,6 @@ __all__ = ["command"]
 def command(named: str | None, model: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool) -> None:
     """Go back to what was in MODEL's place before the last restore; a second undo goes forth again."""
     vault = open_vault(named, model)
-    for sentence in vault.finish_interrupted():
-        say(f"Note: casvault {sentence}", err=True)
     if dry_run or not yes:
         plan = vault.plan_undo(model)
         if dry_run:

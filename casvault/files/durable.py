@@ -61,7 +61,7 @@ def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o
 def write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Put ``data`` at ``path``, wholly or not at all; on the disk when it returns if ``durable``.
 
-    Raises OSError; then ``path`` is as it was.
+    Raises OSError; then ``path`` is as it was, or has ``data`` that may not survive a power cut.
     """
     descriptor, temp = fill_temp(path.parent, [data])
     try:

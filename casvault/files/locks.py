@@ -12,17 +12,16 @@ Owns the invariant that no lock outlives its process and none has to be removed 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from casvault.digest import digest_of
 from casvault.errors import Locked, StorageError
 
 __all__ = ["FolderLocks", "Locks"]
@@ -79,7 +78,7 @@ class FolderLocks(Locks):
     @contextmanager
     def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
         """Hold the lock of the model that ``key`` stands for."""
-        path = self._root / "tmp" / f"model-{digest_of(key.encode())[:16]}.lock"
+        path = self._root / "tmp" / f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
         with _opened(path) as file:
             try:
                 _poll(lambda: _try(file, True), wait)
@@ -99,6 +98,8 @@ class FolderLocks(Locks):
 
     @contextmanager
     def _card(self, what: str) -> Iterator[None]:
+        import socket
+
         path = self._root / "tmp" / f"{_CARD}{os.getpid()}-{secrets.token_hex(4)}.json"
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
         try:

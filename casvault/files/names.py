@@ -8,13 +8,14 @@ may be hostile: it must stay inside its folder on every system that casvault run
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 __all__ = ["case_twins", "is_vault_name", "model_path_problem"]
 
 _VAULT_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?")
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\]')
 _MAX_PART = 255
 _MAX_PATH = 1024
 
@@ -50,17 +51,30 @@ def model_path_problem(path: str) -> str | None:
             return "has a part that begins or ends with a space or ends with a dot"
         if _RESERVED.fullmatch(part):
             return "has a name that Windows reserves for a device"
-        if part.lower().startswith(".casvault"):
+        if part.casefold().startswith(".casvault"):
             return "has a name that casvault keeps for itself"
     return None
 
 
 def case_twins(paths: Iterable[str]) -> tuple[str, str] | None:
-    """Return two of ``paths`` that differ at most in upper and lower case, or that one file system would merge."""
+    """Return two of ``paths`` that cannot stand side by side on every system; None where there are none.
+
+    They differ at most in upper and lower case or in how accents are composed, or one is a folder of the other.
+    """
     seen: dict[str, str] = {}
     for path in paths:
-        key = path.casefold()
+        key = _merged(path)
         if key in seen:
             return seen[key], path
         seen[key] = path
+    for key, path in seen.items():
+        folder = key.rpartition("/")[0]
+        while folder:
+            if folder in seen:
+                return seen[folder], path
+            folder = folder.rpartition("/")[0]
     return None
+
+
+def _merged(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())

@@ -24,7 +24,7 @@ def run(
     max_nodes: int = 3_000_000,
     max_depth: int = 1000,
     max_bytes: int = 96 << 20,
-    cpu_seconds: float = 2.0,
+    cpu_seconds: float = 1.5,
 ) -> object:
     """Interpret the pickle that ``source`` starts with and return the value that it ends with.
 

@@ -43,9 +43,6 @@ class FloatRows:
         """Return the number of rows."""
         return len(self.values) // self.columns if self.columns else 0
 
-    def __len__(self) -> int:
-        return len(self.values) // self.columns if self.columns else 0
-
 
 class InlineBytes(bytes):
     """A short bytes payload that was read; it remembers its ``offset`` in the source."""

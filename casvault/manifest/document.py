@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from casvault.digest import digest_of
 from casvault.errors import BadManifest
@@ -23,6 +24,9 @@ MAX_DOCUMENT = 64 << 20
 _MARK = b',"checksum":"'
 _TAIL = len(_MARK) + 64 + len(b'"}\n')
 _MAX_INT = 1 << 63
+_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
+"""An escape for half a character; casvault writes characters as they are."""
+
 T = TypeVar("T")
 
 
@@ -39,7 +43,9 @@ def read_document(data: bytes, name: str) -> Fields:
     if tail != _MARK + digest_of(hashed).encode() + b'"}\n':
         raise BadManifest(f"{name} is damaged: its checksum does not match.")
     try:
-        parsed = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse)
+        if _SURROGATE.search(data):
+            raise ValueError("it holds something that is not text")
+        parsed = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise BadManifest(f"{name} is not a document that casvault wrote: {_short(error)}.") from error
     if not isinstance(parsed, dict):
@@ -54,8 +60,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
 
 
 def _short(error: BaseException) -> str:

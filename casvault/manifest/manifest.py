@@ -7,6 +7,7 @@ its sizes add up, its digests are digests. The document's layout is in docs/form
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,6 +24,7 @@ __all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
 _MAX_DIMENSIONS = 32
+_NANOSECONDS = re.compile(r"-?[0-9]{1,19}")
 
 
 @dataclass(frozen=True)
@@ -197,9 +199,7 @@ def _file(fields: Fields) -> FileEntry:
         path=path,
         role=fields.text("role", lambda text: model_path_problem(text) is None),
         size=size,
-        mtime_ns=int(
-            fields.text("mtime_ns", lambda text: text.lstrip("-").isascii() and len(text) <= 20 and _is_int(text))
-        ),
+        mtime_ns=int(fields.text("mtime_ns", _is_nanoseconds)),
         mode=fields.whole("mode") & 0o777,
         digest=fields.text("digest", is_digest),
         chunks=chunks,
@@ -237,12 +237,8 @@ def _health(fields: Fields) -> dict[str, Any] | None:
     return cast("dict[str, Any] | None", value)
 
 
-def _is_int(text: str) -> bool:
-    try:
-        int(text)
-    except ValueError:
-        return False
-    return True
+def _is_nanoseconds(text: str) -> bool:
+    return _NANOSECONDS.fullmatch(text) is not None and abs(int(text)) < 1 << 63
 
 
 def _is_time(text: str) -> bool:

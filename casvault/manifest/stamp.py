@@ -13,9 +13,11 @@ import re
 import secrets
 from datetime import datetime, timedelta, timezone
 
+from casvault.errors import BadManifest
+
 __all__ = ["Stamp", "from_iso", "to_iso"]
 
-_PATTERN = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6}")
+_PATTERN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _TIME = "%Y%m%dT%H%M%S.%f"
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -35,17 +37,28 @@ class Stamp:
         return True
 
     @staticmethod
+    def shaped(text: str) -> bool:
+        """Tell whether ``text`` has the form of a stamp; quick, for names in a listing."""
+        return _PATTERN.fullmatch(text) is not None
+
+    @staticmethod
     def time(stamp: str) -> datetime:
         """Return the moment of ``stamp``; raises ValueError."""
         return datetime.strptime(stamp[:19], _TIME).replace(tzinfo=timezone.utc)
 
     @staticmethod
     def new(newest: str | None = None, now: datetime | None = None) -> str:
-        """Return a stamp of ``now``, or of one millisecond after ``newest`` where that is later."""
+        """Return a stamp of ``now``, or of one millisecond after ``newest`` where that is later.
+
+        Raises BadManifest where nothing can come after ``newest``.
+        """
         moment = now or datetime.now(timezone.utc)
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
         if newest is not None:
-            moment = max(moment, Stamp.time(newest) + _MILLISECOND)
+            try:
+                moment = max(moment, Stamp.time(newest) + _MILLISECOND)
+            except OverflowError:
+                raise BadManifest(f"{newest} is dated at the end of time: delete it, then run gc.") from None
         return f"{moment.strftime(_TIME)[:19]}Z-{secrets.token_hex(3)}"
 
 
@@ -59,4 +72,7 @@ def from_iso(text: str) -> datetime:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None

@@ -144,20 +144,29 @@ def _prefixes_of(name: str) -> list[str]:
 def _prefixes(names: list[str]) -> dict[str, str]:
     """Return the models that ``names`` give evidence of: prefix -> class."""
     found = {}
-    present = set(names)
-    weights = {prefix for name in names if name.endswith(".npy") for prefix in _prefixes_of(name)}
+    rest = []
     for name in names:
         match = _KNOWN.fullmatch(name)
-        if match and match["role"] in _ROLES[match["type"] or match["xseg"]]:
-            found[match["prefix"]] = match["type"] or match["xseg"]
-            continue
-        match = _OTHER.fullmatch(name)
-        # many programs write x_train_summary.txt: only two signs of a save make a model of an unknown class
-        if match and match["type"] not in _ROLES:
-            prefix = match["prefix"]
-            signs = (prefix in weights) + (f"{prefix}_{DATA}" in present) + (f"{prefix}_{SUMMARY}" in present)
-            if signs > 1:
-                found[prefix] = match["type"]
+        type = match and (match["type"] or match["xseg"])
+        if match and type and match["role"] in _ROLES[type]:
+            found[match["prefix"]] = type
+        else:
+            rest.append(name)
+    return {**_other_prefixes([n for n in rest if found.keys().isdisjoint(_prefixes_of(n))]), **found}
+
+
+def _other_prefixes(names: list[str]) -> dict[str, str]:
+    """Return the models of classes that nobody knows: prefix -> class.
+
+    Many programs write files called x_train_summary.txt: it takes two signs of a save to believe in a model.
+    """
+    present = set(names)
+    weights = {prefix for name in names if name.endswith(".npy") for prefix in _prefixes_of(name)}
+    found = {}
+    for match in filter(None, map(_OTHER.fullmatch, names)):
+        prefix = match["prefix"]
+        if (prefix in weights) + (f"{prefix}_{DATA}" in present) + (f"{prefix}_{SUMMARY}" in present) > 1:
+            found[prefix] = match["type"]
     return found
 
 

@@ -18,8 +18,7 @@ from casvault.files.names import model_path_problem
 __all__ = ["OWN_PREFIX", "absolute", "check_entry", "check_file", "check_text", "is_folder", "listing"]
 
 OWN_PREFIX = ".casvault"
-"""What the names of casvault's own files and folders begin with, in any case; they are never part of a model.
-"""
+"""What the names of casvault's own files and folders begin with, in any case; never part of a model."""
 
 _MOUNT_POINT = 0xA0000003  # Windows: a junction, which leads elsewhere as a symbolic link does
 
@@ -54,13 +53,12 @@ def check_entry(entry: os.DirEntry[str], path: str) -> bool:
 
 
 def check_file(place: str, path: str, regular: bool = False) -> bool:
-    """Check that what is at ``place`` can be the file ``path`` of a model; ``regular`` when it is known to be
-    a plain file.
+    """Check that what is at ``place`` can be the file ``path`` of a model, which is relative to its folder.
 
-    Return False when nothing is there: a trainer's files come and go. Raises UsageError when it is no regular
-    file, or ``path`` is a name that not every system can restore; OSError as the system does.
+    ``regular`` when it is known to be a plain file. Return False when nothing is there: a trainer's files
+    come and go. Raises UsageError when it is no regular file, or ``path`` is a name that not every system can
+    restore; OSError as the system does.
     """
-    check_text(place)
     problem = model_path_problem(path)
     if problem is not None:
         raise UsageError(f"{place!r} {problem}, so it could not be restored everywhere: rename it.")

@@ -23,9 +23,7 @@ __all__ = ["Generic", "generic_model"]
 
 
 class Generic(Kind):
-    """A model without meaning: paths are roles, nothing is known of its state, no file is an optimizer for
-    sure.
-    """
+    """A model without meaning: paths are roles, its state is unknown, no file is an optimizer for sure."""
 
     name = "generic"
 
@@ -35,16 +33,15 @@ class Generic(Kind):
 
 
 def generic_model(path: Path, name: str | None = None) -> Model:
-    """Return the file ``path``, or all files below the folder ``path``, as a model called ``name``, else as
-    the path is.
+    """Return the file ``path``, or all files below the folder ``path``, as a model; ``name`` is else the path's.
 
     A folder without files gives a model without files. Raises UsageError when something in it is no regular
     file, or cannot be restored under its name, or ``name`` can be none; NotFound when nothing is there;
     StorageError as the disk does.
     """
-    if name is not None:
-        check_name(name)
     path = absolute(path)
+    if name is not None and name != path.name:
+        check_name(name)
     if path.name.lower().startswith(OWN_PREFIX):
         raise UsageError(f"{path} is casvault's own, not a model.")
     called = name or path.name

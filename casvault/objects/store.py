@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from casvault.backends import Backend
@@ -26,6 +27,10 @@ __all__ = ["MAX_CHAIN", "OBJECTS", "ObjectName", "ObjectStore"]
 OBJECTS = "objects"
 MAX_CHAIN = 64
 """How many bases may stand behind one object before a reader calls it damage."""
+
+_MAX_READS = 512
+"""How many objects a reader opens for one chunk before it calls them damage: encodings lean on each other in more
+ways than can be tried."""
 
 _FAN_OUT = 3
 _MAX_STORED = (64 << 20) + (1 << 20)
@@ -49,11 +54,13 @@ class ObjectName(NamedTuple):
         return folder_of(self.digest)
 
 
-class _Walk(NamedTuple):
-    """One resolution: the bases on the way down, and the digests that no encoding gave, tried once each."""
+@dataclass
+class _Walk:
+    """One resolution: the bases on the way down, the digests that no encoding gave, and how many objects were read."""
 
-    trail: list[str]
-    given_up: set[str]
+    trail: list[str] = field(default_factory=list)
+    given_up: set[str] = field(default_factory=set)
+    reads: int = 0
 
 
 def folder_of(digest: str) -> str:
@@ -106,11 +113,11 @@ class ObjectStore:
 
         Every encoding is tried before it gives up. Raises MissingObject or DamageError.
         """
-        return self._resolve(digest, size, _Walk([], set()))
+        return self._resolve(digest, size, _Walk())
 
     def read_object(self, name: ObjectName) -> bytes:
         """Return the plain bytes of one encoding; raises MissingObject, DamageError."""
-        return self._decode(name, _Walk([], set()))
+        return self._decode(name, _Walk())
 
     def _resolve(self, digest: str, size: int | None, walk: _Walk) -> bytes:
         failure: CasvaultError = MissingObject(
@@ -131,6 +138,9 @@ class ObjectStore:
         raise failure
 
     def _decode(self, name: ObjectName, walk: _Walk) -> bytes:
+        walk.reads += 1
+        if walk.reads > _MAX_READS:
+            raise DamageError(f"object {name.digest[:12]} leans on more objects than a vault ever writes.")
         try:
             frame = Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
         except NotFound as error:

@@ -33,9 +33,9 @@ from casvault.files.identity import FileIdentity
 from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp
-from casvault.vault import Vault
+from casvault.vault.vault import Vault
 
-__all__ = ["Journal", "Step", "Workplace", "finish_interrupted"]
+__all__ = ["Journal", "Step", "Workplace", "discard_interrupted", "finish_interrupted"]
 
 _FOLDER = re.compile(r"\.casvault_restore_[0-9a-f]{16}")
 _POINTER = re.compile(r"restore-[0-9a-f]{16}\.json")
@@ -115,7 +115,7 @@ class Workplace:
         pointer = {"folder": str(folder), "name": made.path.name, "key": key}
         vault.backend.write(made._pointer, json.dumps(pointer).encode())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
             made.path.mkdir()
             (made.path / "files").mkdir()
             (made.path / "aside").mkdir()
@@ -153,7 +153,8 @@ class Workplace:
         for step in unfinished:
             self._do(step)
         for folder in sorted({(self.folder / step.path).parent for step in others} | {self.folder}):
-            sync_folder(folder)
+            if folder.is_dir():
+                sync_folder(folder)
         if last is not None and not self._done(last):
             self._do(last)
             sync_folder(self.folder)
@@ -182,7 +183,7 @@ class Workplace:
         if step.staged is None:
             target.unlink(missing_ok=True)
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(target.parent)
         os.replace(self.path / step.staged, target)
 
     def _done(self, step: Step) -> bool:
@@ -206,40 +207,51 @@ class Workplace:
 def finish_interrupted(vault: Vault, only: str | None = None) -> list[str]:
     """Finish, or clean up after, every restore into which a crash came; return a sentence for each.
 
-    A restore that is still running is left alone. With ``only``, just those of the model with that live key. Raises
-    DamageError where a model was changed since.
+    A restore that is still running is left alone. One that cannot be finished, since its files were changed or are
+    in use, is
+    told as well and left as it is. With ``only``, just those of the model with that live key.
     """
-    if vault.path is None:
-        return []
     told = []
-    for entry in vault.backend.list("tmp"):
-        if _POINTER.fullmatch(entry.name):
-            sentence = _finish(vault, entry.name, only)
-            if sentence:
-                told.append(sentence)
+    for place, key in _places(vault, only):
+        try:
+            with vault.locks.model(key, "finish a restore", wait=0.0):
+                sentence = _roll_forward(place)
+        except Locked:
+            continue
+        except CasvaultError as error:
+            sentence = str(error)
+        except OSError as error:
+            sentence = f"cannot finish the restore in {place.folder} ({error.strerror}); free its files and try again."
+        if sentence:
+            told.append(sentence)
     return told
 
 
-def _finish(vault: Vault, pointer: str, only: str | None) -> str | None:
-    try:
-        document = json.loads(vault.backend.read(f"tmp/{pointer}", 1 << 20))
-        folder, name, key = Path(document["folder"]), document["name"], document["key"]
-    except (CasvaultError, ValueError, KeyError, TypeError):
-        return None
-    if not _FOLDER.fullmatch(str(name)) or not folder.is_absolute() or (only is not None and key != only):
-        return None
-    try:
-        with vault.locks.model(key, "finish a restore", wait=0.0):
-            return _roll_forward(vault, Workplace(vault, folder, name))
-    except Locked:
-        return None
-    except OSError as error:
-        raise StorageError(
-            f"cannot finish the restore in {folder}: {error.strerror}; free the file and try again."
-        ) from error
+def discard_interrupted(vault: Vault, key: str) -> None:
+    """Drop what interrupted restores of a model left, after a new one has put every file in place.
+
+    The caller holds the model's lock.
+    """
+    for place, _ in _places(vault, key):
+        place.clear()
 
 
-def _roll_forward(vault: Vault, place: Workplace) -> str | None:
+def _places(vault: Vault, only: str | None) -> list[tuple[Workplace, str]]:
+    found = []
+    for entry in vault.backend.list("tmp") if vault.path is not None else ():
+        if not _POINTER.fullmatch(entry.name):
+            continue
+        try:
+            document = json.loads(vault.backend.read(f"tmp/{entry.name}", 1 << 20))
+            folder, name, key = Path(document["folder"]), str(document["name"]), str(document["key"])
+        except (CasvaultError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if _FOLDER.fullmatch(name) and folder.is_absolute() and only in (None, key):
+            found.append((Workplace(vault, folder, name), key))
+    return found
+
+
+def _roll_forward(place: Workplace) -> str | None:
     journal = place.journal()
     if journal is None:
         place.clear()
@@ -247,7 +259,16 @@ def _roll_forward(vault: Vault, place: Workplace) -> str | None:
     place.apply(journal)
     place.clear()
     backup = f"; what was there before is snapshot {journal.backup}" if journal.backup else ""
-    return f"finished the restore of {journal.snapshot} into {place.folder} that was interrupted{backup}."
+    return f"casvault finished the restore of {journal.snapshot} into {place.folder} that was interrupted{backup}."
+
+
+def _make_folder(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it, durably."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def _step(fields: Fields) -> Step:

@@ -17,10 +17,11 @@ from casvault.digest import Hasher
 from casvault.errors import IncompleteSave, StorageError, UsageError
 from casvault.files.shared_open import open_shared
 from casvault.files.source import FileSource
-from casvault.manifest import FileEntry, Manifest
-from casvault.models import Model, find_models, generic_model, kind_named, resolve
+from casvault.manifest.manifest import FileEntry, Manifest
+from casvault.models import Model, generic_model, kind_named, resolve
 from casvault.progress import Progress
-from casvault.vault import Head, Vault
+from casvault.vault.head import Head
+from casvault.vault.vault import Vault
 
 __all__ = ["Change", "RestorePlan", "find_target", "plan_restore"]
 
@@ -109,6 +110,8 @@ def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | No
             raise UsageError(f"{name} came from {folder}, which is not on this machine; say where to with --to.")
     else:
         folder, name = _explicit_target(manifest, Path(os.path.abspath(to)))
+    if vault.path is not None and vault.path in (folder, *folder.parents):
+        raise UsageError(f"{folder} is in the vault; say a folder outside of it with --to.")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; --to takes a model or a folder.")
     return folder, kind.rename(name, as_name) if as_name else name
@@ -118,9 +121,8 @@ def _explicit_target(manifest: Manifest, to: Path) -> tuple[Path, str]:
     if to.is_dir() or manifest.model_kind == "generic":
         return to, manifest.model_name
     if to.parent.is_dir():
-        for model in find_models(to.parent):
-            if to.name == model.name or any(to.name == file.path for file in model.files):
-                return to.parent, _same_type(manifest, model)
+        for model in kind_named(manifest.model_kind).find(to.parent, to.name):
+            return to.parent, _same_type(manifest, model)
         if manifest.model_type and to.name.endswith(f"_{manifest.model_type}"):
             return to.parent, to.name
     if to.exists():
@@ -145,10 +147,8 @@ def _live(manifest: Manifest, folder: Path, name: str, known_source: bool) -> Mo
         return nothing
     if manifest.model_kind == "generic":
         return _live_generic(manifest, folder, nothing, known_source)
-    for model in find_models(folder):
-        if model.name == name:
-            return model
-    return nothing
+    # Only this model's files are looked at: what is wrong with a neighbour is none of our business.
+    return next(iter(kind_named(manifest.model_kind).find(folder, name)), nothing)
 
 
 def _live_generic(manifest: Manifest, folder: Path, nothing: Model, known_source: bool) -> Model:

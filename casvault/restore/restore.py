@@ -20,13 +20,15 @@ from typing import Any
 from casvault.capture import Patience
 from casvault.errors import NoSpace, StorageError
 from casvault.files.identity import FileIdentity
-from casvault.models import Model, ModelFile, find_models, generic_model, kind_named
+from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
-from casvault.restore.journal import Journal, Step, Workplace, finish_interrupted
+from casvault.restore.journal import Journal, Step, Workplace, discard_interrupted, finish_interrupted
 from casvault.restore.plan import RestorePlan, find_target, plan_restore
 from casvault.restore.stage import stage_file
 from casvault.snapshot import Annotation, live_key, take_held
-from casvault.vault import Head, LiveRecord, Vault
+from casvault.vault.head import Head
+from casvault.vault.live import LiveRecord
+from casvault.vault.vault import Vault
 
 __all__ = ["RestoreOptions", "RestoreResult", "restore"]
 
@@ -126,6 +128,7 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
             f"the restore into {plan.folder} was interrupted ({error.filename}: {error.strerror}); "
             "close what uses the file, and any casvault command on this vault finishes it."
         ) from error
+    discard_interrupted(vault, live_key(vault, plan.live))
     _remember(vault, plan, backup)
     return backup, existed
 
@@ -168,7 +171,7 @@ def _finder(live: Model) -> Callable[[], Model]:
         if live.kind == "generic":
             path = live.folder / live.files[0].path if live.single else live.folder
             return replace(generic_model(path), name=live.name)
-        model = next((model for model in find_models(live.folder) if model.name == live.name), live)
+        model = next(iter(kind_named(live.kind).find(live.folder, live.name)), live)
         extra = [ModelFile(path, path[len(live.name) + 1 :]) for path in model.leftovers]
         return replace(model, files=(*model.files, *extra), leftovers=())
 

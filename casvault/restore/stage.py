@@ -15,9 +15,9 @@ from pathlib import Path
 from casvault.digest import Hasher
 from casvault.errors import DamageError, NoSpace, StorageError
 from casvault.files.durable import sync_descriptor
-from casvault.manifest import ChunkRef, FileEntry
+from casvault.manifest.manifest import ChunkRef, FileEntry
 from casvault.progress import Progress
-from casvault.vault import Vault
+from casvault.vault.vault import Vault
 
 __all__ = ["stage_file"]
 
@@ -40,7 +40,7 @@ def stage_file(vault: Vault, entry: FileEntry, path: Path, progress: Progress) -
         finally:
             os.close(descriptor)
     except OSError as error:
-        kind = NoSpace if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+        kind = NoSpace if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)) else StorageError
         raise kind(f"cannot write {path.parent.parent}: {error.strerror}; nothing was changed.") from error
 
 

@@ -10,7 +10,8 @@ from casvault.progress import Progress
 from casvault.restore.plan import RestorePlan, plan_restore
 from casvault.restore.restore import RestoreOptions, RestoreResult, restore
 from casvault.snapshot import live_key
-from casvault.vault import Head, Vault
+from casvault.vault.head import Head
+from casvault.vault.vault import Vault
 
 __all__ = ["plan_undo", "undo", "undo_options"]
 

@@ -17,16 +17,16 @@ from contextlib import contextmanager
 
 from casvault.backends import Batch
 from casvault.capture import CapturedFile
-from casvault.chunking import Chunk, cut
+from casvault.chunking.chunks import Chunk, cut
 from casvault.codecs import encode
 from casvault.digest import Hasher, digest_of
 from casvault.errors import IncompleteSave, StorageError
 from casvault.formats import scan
-from casvault.manifest import ChunkRef, FileEntry
+from casvault.manifest.manifest import ChunkRef, FileEntry
 from casvault.objects import Frame, ObjectName
 from casvault.objects.store import folder_of
 from casvault.progress import Progress
-from casvault.vault import Vault
+from casvault.vault.vault import Vault
 
 __all__ = ["Ingest", "ingesting"]
 

@@ -11,7 +11,8 @@ from casvault.errors import CasvaultError
 from casvault.manifest.stamp import to_iso
 from casvault.models import Model
 from casvault.snapshot.take import live_key
-from casvault.vault import Head, Vault
+from casvault.vault.head import Head
+from casvault.vault.vault import Vault
 
 __all__ = ["Status", "status"]
 

@@ -17,14 +17,15 @@ from casvault.digest import Hasher
 from casvault.errors import CasvaultError, IncompleteSave, UsageError
 from casvault.files.identity import FileIdentity, clock_ns
 from casvault.files.names import case_twins
-from casvault.manifest import FileEntry, Label, Manifest
-from casvault.manifest.label import check_name, check_notes
-from casvault.manifest.manifest import contents_of
+from casvault.manifest.label import Label, check_name, check_notes
+from casvault.manifest.manifest import FileEntry, Manifest, contents_of
 from casvault.manifest.stamp import to_iso
 from casvault.models import Model, State
 from casvault.progress import Progress
 from casvault.snapshot.ingest import Ingest, ingesting
-from casvault.vault import Head, LiveRecord, Vault
+from casvault.vault.head import Head
+from casvault.vault.live import LiveRecord
+from casvault.vault.vault import Vault
 
 __all__ = ["Annotation", "SnapshotResult", "live_key", "take", "take_held"]
 
@@ -268,7 +269,10 @@ def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | N
         digests[item.file.path] = hasher.hexdigest()
     progress.finish()
     contents = contents_of(digests)
-    for head in reversed(rivals):
+    # One that people named says more in "is kept as" than the newest.
+    for head in sorted(
+        rivals, key=lambda head: (head.kind != "auto-backup", head.name is not None, head.id), reverse=True
+    ):
         if head.contents == contents and _all_there(vault, head.id):
             return head
     return None

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from casvault.chunking import ChunkingParameters
+from casvault.chunking.parameters import ChunkingParameters
 from casvault.errors import NoVault, UnsupportedVault
 from casvault.manifest.stamp import to_iso
 

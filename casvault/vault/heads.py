@@ -6,11 +6,11 @@ The cache is derived: whatever is wrong with it, the documents themselves are re
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from casvault.backends import Backend
 from casvault.errors import CasvaultError
+from casvault.manifest.document import MAX_DOCUMENT, read_document, write_document
 from casvault.manifest.label import Label, label_parts
 from casvault.manifest.stamp import Stamp
 from casvault.vault.head import Head
@@ -19,13 +19,12 @@ __all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex"]
 
 SNAPSHOTS = "snapshots"
 LABELS = "labels"
-MAX_DOCUMENT = 64 << 20
-"""The most bytes that a manifest or a label may have."""
 
 _CACHE = "cache/heads.json"
 _CACHE_FORMAT = 1
 _SUFFIX = ".json"
 _MAX_CACHE = 256 << 20
+_MEMBERS = {"id", "created", "saved_at", "kind", "model", "iteration", "loss", "incomplete", "health"}
 
 
 class HeadIndex:
@@ -73,7 +72,7 @@ class HeadIndex:
         found = {}
         for entry in self._backend.list(SNAPSHOTS):
             id = entry.name[: -len(_SUFFIX)]
-            if entry.name.endswith(_SUFFIX) and Stamp.valid(id):
+            if entry.name.endswith(_SUFFIX) and Stamp.shaped(id):
                 found[id] = entry.size
         return found
 
@@ -82,7 +81,7 @@ class HeadIndex:
         for entry in self._backend.list(LABELS):
             if entry.name.endswith(_SUFFIX):
                 id, stamp = label_parts(entry.name[: -len(_SUFFIX)])
-                if stamp > newest.get(id, ""):
+                if Stamp.valid(id) and Stamp.valid(stamp) and stamp > newest.get(id, ""):
                     newest[id] = stamp
         return newest
 
@@ -118,13 +117,15 @@ class HeadIndex:
 
     def _cached(self) -> dict[str, Any]:
         try:
-            document = json.loads(self._backend.read(_CACHE, _MAX_CACHE))
-            if document["format"] != _CACHE_FORMAT:
+            cache = read_document(self._backend.read(_CACHE, _MAX_CACHE), "the cache").values
+            if cache["format"] != _CACHE_FORMAT:
                 return {}
-            heads: dict[str, Any] = document["heads"]
-            for record in heads.values():
-                _head(record)
-        except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            heads: dict[str, Any] = cache["heads"]
+            for id, record in heads.items():
+                document = _head(record).document
+                if document["id"] != id or not document.keys() >= _MEMBERS or not isinstance(document["model"], dict):
+                    return {}
+        except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError):
             return {}
         return heads
 
@@ -132,7 +133,7 @@ class HeadIndex:
         intact = {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
         document = {"format": _CACHE_FORMAT, "heads": intact}
         try:
-            self._backend.write(_CACHE, json.dumps(document, separators=(",", ":")).encode(), durable=False)
+            self._backend.write(_CACHE, write_document(document), durable=False)
         except CasvaultError:
             # On a full or read-only disk the next list is slower; nothing else.
             return

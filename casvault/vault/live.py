@@ -72,5 +72,5 @@ class LiveRecord:
             ):
                 return None
             return cls(snapshot, bool(document["restored"]), backup, files)
-        except (CasvaultError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (CasvaultError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

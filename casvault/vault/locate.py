@@ -6,11 +6,12 @@ the working directory. A new one goes beside ``workspace``, never into it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from casvault.errors import NoVault
 from casvault.vault.config import CONFIG
-from casvault.vault.vault import VAULT_FOLDER
+from casvault.vault.vault import VAULT_FOLDER, WORKSPACE
 
 __all__ = ["find_vault", "place_for_vault"]
 
@@ -18,7 +19,7 @@ __all__ = ["find_vault", "place_for_vault"]
 def find_vault(model: Path | None, working: Path) -> Path:
     """Return the vault for ``model`` (a path that was typed, or None) seen from ``working``; raises NoVault."""
     if model is not None:
-        for folder in model.absolute().parents:
+        for folder in Path(os.path.abspath(model)).parents:
             if _is_vault(folder / VAULT_FOLDER):
                 return folder / VAULT_FOLDER
     for folder in (working, *working.parents):
@@ -29,9 +30,9 @@ def find_vault(model: Path | None, working: Path) -> Path:
 
 def place_for_vault(working: Path, model: Path | None = None) -> Path:
     """Return where a new vault belongs: beside the workspace around ``model`` or ``working``, else in ``working``."""
-    for start in ([model.absolute()] if model is not None else []) + [working]:
+    for start in ([Path(os.path.abspath(model))] if model is not None else []) + [working]:
         for folder in (start, *start.parents):
-            if folder.name == "workspace":
+            if folder.name.lower() == WORKSPACE:
                 return folder.parent / VAULT_FOLDER
     return working / VAULT_FOLDER
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from casvault.errors import AmbiguousError, NotFound
 from casvault.manifest.stamp import Stamp
 from casvault.vault.head import Head
 
-__all__ = ["is_model_name", "resolve_snapshot"]
+__all__ = ["heads_of_model", "is_model_name", "resolve_snapshot"]
 
 _LATEST = re.compile(r"latest(?:~(\d{1,6}))?")
 _ID_PREFIX = re.compile(r"\d{8}(T[0-9.Zz-]*[0-9a-f]*)?")
+_ITERATION = re.compile(r"[0-9]{1,18}")
 _TAIL = re.compile(r"[0-9a-f]{6}")
 _SHOWN = 5
 
@@ -50,11 +52,25 @@ def is_model_name(text: str, model: str) -> bool:
     return text == model or text == model.rpartition("_")[0]
 
 
+def heads_of_model(heads: Sequence[Head], model: str, home: Path) -> list[Head]:
+    """Return the heads of ``model``: its name in full or without its class, or a path to it.
+
+    ``home`` is the folder that sources are relative to. Raises NotFound where it is neither.
+    """
+    named = [head for head in heads if is_model_name(model, head.model_name)]
+    if named:
+        return named
+    from casvault.models import resolve
+
+    found = {(one.name, one.folder) for one in resolve(Path(model))}
+    return [head for head in heads if (head.model_name, home / head.source) in found]
+
+
 def _of_model(text: str, rest: str, heads: list[Head]) -> Head:
     match = _LATEST.fullmatch(rest)
     if match:
         return _latest(text, int(match[1] or 0), heads)
-    if rest.isdigit():
+    if _ITERATION.fullmatch(rest):
         found = [head for head in heads if head.iteration == int(rest) and head.kind != "auto-backup"]
         return _one(text, found or [head for head in heads if head.iteration == int(rest)])
     raise NotFound(f"no snapshot is called {text!r}: after the @ goes `latest`, `latest~1` or an iteration.")

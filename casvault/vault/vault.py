@@ -10,20 +10,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.backends import Backend, LocalBackend
 from casvault.errors import NotFound, NoVault, StorageError, UsageError
 from casvault.files.locks import FolderLocks, Locks
-from casvault.manifest import Label, Manifest, Stamp
+from casvault.manifest.label import Label
+from casvault.manifest.stamp import Stamp
 from casvault.objects import ObjectStore
 from casvault.vault.config import CONFIG, MAX_CONFIG, VaultConfig
 from casvault.vault.head import Head
 from casvault.vault.heads import LABELS, MAX_DOCUMENT, SNAPSHOTS, HeadIndex
 from casvault.vault.live import LiveRecord
 
+if TYPE_CHECKING:
+    from casvault.manifest.manifest import Manifest
+
 __all__ = ["VAULT_FOLDER", "Vault"]
 
 VAULT_FOLDER = ".casvault"
+WORKSPACE = "workspace"
+"""The trainer's own folder, in lower case; its clearing scripts empty it."""
 _FOLDERS = ("objects", "snapshots", "labels", "pending", "tmp", "cache")
 _README = """\
 This folder is a casvault vault: snapshots of trained models.
@@ -53,7 +60,7 @@ class Vault:
 
         Raises UsageError for a folder that holds something else, or lies in a model's folder or a workspace.
         """
-        path = path.absolute()
+        path = Path(os.path.abspath(path))
         if (path / CONFIG).is_file():
             return False
         _check_place(path)
@@ -83,6 +90,8 @@ class Vault:
 
     def manifest(self, id: str) -> Manifest:
         """Return the manifest of snapshot ``id``; raises NotFound, BadManifest, UnsupportedVault."""
+        from casvault.manifest.manifest import Manifest
+
         return Manifest.parse(self.backend.read(f"{SNAPSHOTS}/{id}.json", MAX_DOCUMENT), id)
 
     def new_id(self) -> str:
@@ -117,6 +126,11 @@ class Vault:
             return folder.relative_to(self.home).as_posix()
         except ValueError:
             return folder.as_posix()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a restore is under way, or was interrupted."""
+        return any(entry.name.startswith("restore-") for entry in self.backend.list("tmp"))
 
     def live(self, key: str) -> LiveRecord | None:
         """Return what is remembered of the model that ``key`` stands for."""
@@ -160,8 +174,8 @@ def _check_place(path: Path) -> None:
                 )
         elif path.exists():
             raise UsageError(f"{path} is a file; a vault is a folder.")
-        for above in path.parents:
-            if above.name == "workspace":
+        for above in (path, *path.parents):
+            if above.name.lower() == WORKSPACE:
                 raise UsageError(
                     f"a vault in {above} would be deleted by the trainer's clearing scripts; "
                     f"put it beside: {above.parent / VAULT_FOLDER}."
