@@ -85,7 +85,8 @@ def _whole(storage: _Storage) -> Region:
 def _tensor(name: str, part: Opaque, open_member: Callable[[str], Member | None]) -> tuple[str, Region] | None:
     """Return the key of its storage and the region of a contiguous tensor; None for all other objects."""
     args = part.args
-    if part.callable not in (_REBUILD, _REBUILD_TYPED) or not isinstance(args, tuple) or len(args) < 7:
+    fewest = {_REBUILD: 6, _REBUILD_TYPED: 7}.get(part.callable) if isinstance(part.callable, Global) else None
+    if fewest is None or not isinstance(args, tuple) or len(args) < fewest:
         return None
     reference, first, shape, stride = args[:4]
     storage = _storage(reference.id, open_member) if isinstance(reference, PersistentId) else None

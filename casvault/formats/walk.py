@@ -44,7 +44,8 @@ def _parts(
     name: str, value: dict[object, object] | list[object] | tuple[object, ...] | Opaque, separator: str
 ) -> Iterator[tuple[str, object]]:
     if isinstance(value, Opaque):
-        for part in (value.args, value.state, value.items, value.mapping):
+        args = value.args if isinstance(value.args, tuple) else (value.args,)
+        for part in (*args, value.state, value.items, value.mapping):
             yield name, part
         return
     entries = value.items() if isinstance(value, dict) else enumerate(value)

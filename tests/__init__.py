@@ -1,0 +1,1 @@
+"""Tests of casvault; `make test` runs them."""
