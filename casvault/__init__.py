@@ -5,8 +5,8 @@
     import casvault
 
     vault = casvault.open(".casvault")
-    taken = vault.snapshot("workspace/model/new_SAEHD", name="before GAN", notes="batch 8, lr 5e-5")
-    vault.restore(taken.head.id)
+    snap = vault.snapshot("workspace/model/new_SAEHD", name="before GAN", notes="batch 8, lr 5e-5")
+    vault.restore(snap.id)
 
 The names below load on first use, so that ``import casvault`` costs next to nothing.
 """

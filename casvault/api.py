@@ -166,7 +166,10 @@ class Vault(StoredVault):
         if isinstance(model, str) and not path.exists() and path.name == model:
             known = self.known_places(model)
             if known:
-                return [found for place in known for found in resolve(place)]
+                found: list[Model] = []
+                for place in known:
+                    found += [one for one in resolve(place) if one not in found]
+                return found
         return resolve(path, name)
 
     def model(self, model: str | Path, name: str | None = None) -> Model:
@@ -194,7 +197,7 @@ class Vault(StoredVault):
                 folder = self.home / head.source
                 place = folder if head.document["model"]["kind"] == "generic" else folder / head.model_name
                 if head.document["model"]["single"]:
-                    place = folder / self.manifest(head.id).files[0].path
+                    place = next((folder / file.path for file in self.manifest(head.id).files), folder)
                 if place not in places and folder.is_dir():
                     places.append(place)
         return places

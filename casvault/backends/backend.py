@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple
 
-from casvault.errors import CasvaultError, NoSpace, NotFound, StorageError
+from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files.names import is_vault_name
 
 __all__ = ["Backend", "Batch", "Entry", "storage_errors"]
@@ -122,13 +122,14 @@ class Backend(ABC):
             return sorted(self._folders(folder))
 
     def exists(self, name: str) -> bool:
-        """Tell whether the blob ``name`` is there."""
+        """Tell whether the blob ``name`` is there; raises StorageError."""
+        _check(name)
         folder, _, last = name.rpartition("/")
         if folder:
             return any(entry.name == last for entry in self.list(folder))
         try:
             self.read(name)
-        except CasvaultError:
+        except NotFound:
             return False
         return True
 

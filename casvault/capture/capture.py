@@ -126,6 +126,11 @@ def capture(
                 attempt.incomplete = reason
                 return attempt
             attempt.__exit__(None, None, None)
+            if watch.awaits_save:
+                raise IncompleteSave(
+                    f"the trainer has not saved {attempt.model.name} within {patience.seconds:.0f} s; "
+                    "wait longer with --wait, or take the last save without --next-save."
+                )
             raise IncompleteSave(
                 f"{attempt.model.name} is not one whole save: {reason}. Try again, wait longer with --wait, "
                 "or take it as it is with --allow-incomplete."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from casvault.cli.text import plain
-from casvault.errors import NoVault, UsageError
+from casvault.errors import Cancelled, NoVault, UsageError
 
 if TYPE_CHECKING:
     from casvault.api import Vault
@@ -30,23 +30,32 @@ def common(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="Print only what was asked for, and errors.")(function)
 
 
-def vault_path(named: str | None, model: str | None = None) -> Path:
-    """Return where the vault is; raises NoVault."""
+def vault_path(named: str | None, model: str | None = None, fallback: str | None = None) -> Path:
+    """Return where the vault is: as named, by the model, from the working directory, above ``fallback``; raises
+    NoVault.
+    """
     from casvault.vault.locate import find_vault
 
     if named:
         return Path(named).absolute()
-    return find_vault(Path(model) if model else None, Path.cwd())
+    try:
+        return find_vault(Path(model) if model else None, Path.cwd())
+    except NoVault:
+        if fallback is None:
+            raise
+        return find_vault(Path(fallback), Path.cwd())
 
 
-def open_vault(named: str | None, model: str | None = None, *, offer: bool = False) -> Vault:
+def open_vault(
+    named: str | None, model: str | None = None, *, fallback: str | None = None, offer: bool = False
+) -> Vault:
     """Open the vault and finish restores that were interrupted; with ``offer`` make one, if the terminal's user
     agrees.
     """
     from casvault import api
 
     try:
-        vault = api.open(vault_path(named, model))
+        vault = api.open(vault_path(named, model, fallback))
         for sentence in vault.finish_interrupted():
             say(f"Note: {plain(sentence)}", err=True)
         return vault
@@ -73,7 +82,8 @@ def ask(question: str, yes: bool) -> None:
         return
     if not _interactive():
         raise UsageError(f"{question} There is no terminal to ask on; -y says yes.")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise Cancelled("nothing was changed.")
 
 
 def make_progress(quiet: bool) -> Progress:
@@ -88,8 +98,8 @@ def make_progress(quiet: bool) -> Progress:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one document on stdout."""
-    click.echo(json.dumps({"version": JSON_VERSION, **document}, ensure_ascii=False, allow_nan=False))
+    """Print one document on stdout, in ASCII: it parses whatever the encoding, and steers no terminal."""
+    click.echo(json.dumps({"version": JSON_VERSION, **document}, allow_nan=False))
 
 
 def say(text: str, *, quiet: bool = False, err: bool = False) -> None:

@@ -41,7 +41,7 @@ def command(
     """
     from casvault.restore import RestoreOptions, restore
 
-    vault = open_vault(named, to)
+    vault = open_vault(named, fallback=to)
     options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete)
     head = vault.find(snapshot)
     if dry_run or not yes:

@@ -43,7 +43,7 @@ def _facts(head: Head, stored: int) -> str:
         ("Id", head.id),
         ("Model", f"{head.model_name} ({head.model_type or 'generic'}) in {head.source}"),
         ("Iteration", iteration(head.iteration)),
-        ("Loss", f"{losses(head.loss)} (mean of 100), last {losses(head.document['loss_last'])}"),
+        ("Loss", f"{losses(head.loss)} (mean of up to 100), last {losses(head.document['loss_last'])}"),
         ("Saved", f"{clock(saved)}, {age(saved)}" if saved is not None else "-"),
         ("Taken", f"{clock(created)}, {age(created)}, {head.kind}"),
         ("Size", f"{size(head.size)}; its objects take {size(stored)}, shared ones included"),
@@ -55,7 +55,7 @@ def _facts(head: Head, stored: int) -> str:
     if head.label.thinned:
         rows.append(("Thinned", ", ".join(head.label.thinned)))
     if head.label.notes:
-        rows.append(("Notes", head.label.notes.replace("\n", "\n" + " " * 12)))
+        rows.append(("Notes", head.label.notes.replace("\n", "\n" + " " * 11)))
     for key in ("options", "meta"):
         values = head.document[key]
         if values:

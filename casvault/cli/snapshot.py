@@ -32,10 +32,8 @@ __all__ = ["command"]
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a whole save.",
+    help="How long to wait for a whole save: 60 by default, with --next-save as long as it takes.",
 )
 @click.option("--next-save", is_flag=True, help="Wait for the trainer's next save, then take that.")
 @click.option("--allow-incomplete", is_flag=True, help="Take what is there, and mark it, when no whole save comes.")
@@ -52,7 +50,7 @@ def command(
     loss: tuple[str, ...],
     meta: tuple[str, ...],
     take_all: bool,
-    wait: float,
+    wait: float | None,
     next_save: bool,
     allow_incomplete: bool,
     yes: bool,
@@ -73,7 +71,8 @@ def command(
         names = ", ".join(str(one.folder / one.name) for one in found)
         raise AmbiguousError(f"{model} holds several models; say which, or --all: {names}.")
     _ask_about(found, yes)
-    patience = Patience(wait, allow_incomplete, next_save)
+    seconds = wait if wait is not None else math.inf if next_save else Patience().seconds
+    patience = Patience(seconds, allow_incomplete, next_save)
     results = []
     for one in found:
         results.append(

@@ -61,6 +61,8 @@ def losses(values: dict[str, Any] | None) -> str:
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> str:
     """Return rows as aligned columns, those in ``right`` flush right; the last column is not padded."""
+    if not rows:
+        return ""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -5,7 +5,7 @@ lock shared
 passes the gate first; who wants it alone closes the gate, so that newcomers wait outside while those inside finish.
 Thus the sweep is never
 starved, and never kept waiting by more than the operations that run already. Holders leave a card with
-their name in ``tmp/``, itself locked, so that who waited too long can say for whom.
+their name in ``tmp/``, beside it a lock that tells whether they live, so that who waited too long can say for whom.
 
 Owns the invariant that no lock outlives its process and none has to be removed by hand.
 """
@@ -28,6 +28,7 @@ __all__ = ["FolderLocks", "Locks"]
 
 _POLL = 0.05
 _CARD = "holder-"
+_CARD_LOCK = ".lock"
 SHARED_WAIT = 60.0
 """Seconds that a newcomer waits at the gate: longer than gc waits inside it, so gc's turn ends first."""
 ALONE_WAIT = 30.0
@@ -100,30 +101,34 @@ class FolderLocks(Locks):
     def _card(self, what: str) -> Iterator[None]:
         import socket
 
-        path = self._root / "tmp" / f"{_CARD}{os.getpid()}-{secrets.token_hex(4)}.json"
+        # The lock is on a file of its own: on Windows nobody could read a card that is locked.
+        stem = f"{_CARD}{os.getpid()}-{secrets.token_hex(4)}"
+        card, lock = (self._root / "tmp" / f"{stem}{suffix}" for suffix in (".json", _CARD_LOCK))
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
         try:
-            file = open(path, "x+b", buffering=0)  # noqa: SIM115
+            file = open(lock, "xb", buffering=0)  # noqa: SIM115
         except OSError:
             # A vault on a read-only or full disk can still be read; then nobody learns our name.
             yield
             return
         try:
             with file:
-                with suppress(OSError):
-                    file.write(text.encode())
                 _try(file, True)
+                with suppress(OSError):
+                    card.write_text(text, "utf-8")
                 yield
         finally:
-            path.unlink(missing_ok=True)
+            for path in (card, lock):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def _holder(self) -> str:
         for path in sorted((self._root / "tmp").glob(f"{_CARD}*.json")):
             try:
-                card: dict[str, Any] = json.loads(path.read_bytes())
-                with open(path, "rb") as file:
+                with open(path.with_suffix(_CARD_LOCK), "rb") as file:
                     if _try(file, False):
                         continue
+                card: dict[str, Any] = json.loads(path.read_bytes())
                 since = int(time.time() - float(card["since"]))
                 return f"`{card['what']}` (process {card['pid']} on {card['host']}, for {since} s)"
             except (OSError, ValueError, KeyError, TypeError):

@@ -57,8 +57,8 @@ class Stamp:
         if newest is not None:
             try:
                 moment = max(moment, Stamp.time(newest) + _MILLISECOND)
-            except OverflowError:
-                raise BadManifest(f"{newest} is dated at the end of time: delete it, then run gc.") from None
+            except (OverflowError, ValueError):
+                raise BadManifest(f"{newest} is dated after the end of time: delete it, then run gc.") from None
         return f"{moment.strftime(_TIME)[:19]}Z-{secrets.token_hex(3)}"
 
 

@@ -33,6 +33,7 @@ from casvault.files.identity import FileIdentity
 from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp
+from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
 __all__ = ["Journal", "Step", "Workplace", "discard_interrupted", "finish_interrupted"]
@@ -159,6 +160,12 @@ class Workplace:
             self._do(last)
             sync_folder(self.folder)
 
+    def complete(self, journal: Journal) -> None:
+        """Do what `apply` does, remember it for the next snapshot and for `undo`, and remove the workplace."""
+        self.apply(journal)
+        self._vault.remember(journal.key, LiveRecord(journal.snapshot, restored=True, backup=journal.backup))
+        self.clear()
+
     def clear(self) -> None:
         """Remove the workplace; the journal goes first, and durably, since without it nothing is repeated."""
         journal = self.path / "journal.json"
@@ -256,8 +263,7 @@ def _roll_forward(place: Workplace) -> str | None:
     if journal is None:
         place.clear()
         return None
-    place.apply(journal)
-    place.clear()
+    place.complete(journal)
     backup = f"; what was there before is snapshot {journal.backup}" if journal.backup else ""
     return f"casvault finished the restore of {journal.snapshot} into {place.folder} that was interrupted{backup}."
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from casvault.digest import Hasher
-from casvault.errors import IncompleteSave, StorageError, UsageError
+from casvault.errors import BadManifest, IncompleteSave, StorageError, UsageError
+from casvault.files.names import case_twins, model_path_problem
 from casvault.files.shared_open import open_shared
 from casvault.files.source import FileSource
 from casvault.manifest.manifest import FileEntry, Manifest
@@ -167,10 +168,21 @@ def _live_generic(manifest: Manifest, folder: Path, nothing: Model, known_source
 
 
 def _renamed(manifest: Manifest, name: str, thinned: Sequence[str]) -> list[FileEntry]:
-    """Return the files to restore, under the names that they will have."""
+    """Return the files to restore, under the names that they will have; raises BadManifest where one may not be.
+
+    A path in a manifest is checked when that is read, but here it is made anew of a name and a role.
+    """
     kind = kind_named(manifest.model_kind)
     kept = [file for file in manifest.files if file.path not in thinned]
-    return [replace(file, path=kind.path_of(file.role, name)) for file in kept]
+    entries = [replace(file, path=kind.path_of(file.role, name)) for file in kept]
+    for entry in entries:
+        problem = model_path_problem(entry.path)
+        if problem is not None:
+            raise BadManifest(f"snapshot {manifest.id} is not to be trusted: the path {entry.path[:80]!r} {problem}.")
+    twins = case_twins(entry.path for entry in entries)
+    if twins is not None:
+        raise BadManifest(f"snapshot {manifest.id} is not to be trusted: {twins[0]!r} and {twins[1]!r} are one file.")
+    return entries
 
 
 def _changes(folder: Path, live: Model, entries: list[FileEntry], progress: Progress) -> tuple[Change, ...]:

@@ -65,7 +65,7 @@ class RestoreResult:
         """The model as it is typed: for `casvault undo`."""
         live, manifest = self.plan.live, self.plan.manifest
         if live.kind == "generic":
-            return live.folder / manifest.files[0].path if manifest.single else live.folder
+            return live.folder / manifest.files[0].path if manifest.single and manifest.files else live.folder
         return live.folder / live.name
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def restore(
     with vault.locks.model(key, "restore"):
         plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
         if plan.nothing_to_do:
-            _remember(vault, plan, None)
+            _remember(vault, plan)
             return RestoreResult(plan, None, False, time.monotonic() - begun)
         with vault.locks.shared("restore"):
             vault.objects.forget()
@@ -121,15 +121,18 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
         place.clear()
         raise
     try:
-        place.apply(journal)
-        place.clear()
+        try:
+            place.complete(journal)
+        except KeyboardInterrupt:
+            # Too late to stop: every step can be repeated, and a few renames are all that is left.
+            place.complete(journal)
+            raise
     except OSError as error:
         raise StorageError(
             f"the restore into {plan.folder} was interrupted ({error.filename}: {error.strerror}); "
             "close what uses the file, and any casvault command on this vault finishes it."
         ) from error
     discard_interrupted(vault, live_key(vault, plan.live))
-    _remember(vault, plan, backup)
     return backup, existed
 
 
@@ -220,11 +223,11 @@ def _is_stored(vault: Vault, plan: RestorePlan) -> bool:
     return any(head.size == sizes and head.model_name == plan.live.name for head in vault.heads())
 
 
-def _remember(vault: Vault, plan: RestorePlan, backup: Head | None) -> None:
+def _remember(vault: Vault, plan: RestorePlan) -> None:
+    """Remember what is in place, where a restore had nothing to do; what `undo` goes back to stays."""
     key = live_key(vault, plan.live)
     before = vault.live(key)
-    kept = backup.id if backup is not None else (before.backup if before is not None else None)
-    vault.remember(key, LiveRecord(plan.head.id, restored=True, backup=kept))
+    vault.remember(key, LiveRecord(plan.head.id, restored=True, backup=before.backup if before is not None else None))
 
 
 def _identity(path: Path) -> FileIdentity | None:

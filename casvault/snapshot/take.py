@@ -66,6 +66,11 @@ class SnapshotResult:
     existing: bool = False
     warnings: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return self.head.id
+
     def to_json(self) -> dict[str, Any]:
         """Return the result for `--json`."""
         return {

@@ -6,11 +6,13 @@ The cache is derived: whatever is wrong with it, the documents themselves are re
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from casvault.backends import Backend
+from casvault.digest import digest_of
 from casvault.errors import CasvaultError
-from casvault.manifest.document import MAX_DOCUMENT, read_document, write_document
+from casvault.manifest.document import MAX_DOCUMENT
 from casvault.manifest.label import Label, label_parts
 from casvault.manifest.stamp import Stamp
 from casvault.vault.head import Head
@@ -20,7 +22,7 @@ __all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex"]
 SNAPSHOTS = "snapshots"
 LABELS = "labels"
 
-_CACHE = "cache/heads.json"
+_CACHE = "cache/heads"
 _CACHE_FORMAT = 1
 _SUFFIX = ".json"
 _MAX_CACHE = 256 << 20
@@ -45,16 +47,17 @@ class HeadIndex:
         """
         self.damaged = {}
         sizes = self._snapshot_sizes()
-        newest = self._newest_labels()
+        labels = self._labels()
         known = self._cached() if cached else {}
         kept: dict[str, Any] = {}
         changed = False
         heads = []
         for id in sorted(sizes):
-            key = [sizes[id], newest.get(id)]
+            stamps = labels.get(id, [])
+            key = [sizes[id], stamps[0] if stamps else None]
             record = known.get(id)
             if record is None or record[:2] != key:
-                record = self._record(id, key)
+                record = self._record(id, key, stamps)
                 changed = True
             if record is None:
                 continue
@@ -66,7 +69,7 @@ class HeadIndex:
 
     def newest_label(self, id: str) -> str | None:
         """Return the stamp of the newest label of snapshot ``id``."""
-        return self._newest_labels().get(id)
+        return next(iter(self._labels().get(id, [])), None)
 
     def _snapshot_sizes(self) -> dict[str, int]:
         found = {}
@@ -76,16 +79,19 @@ class HeadIndex:
                 found[id] = entry.size
         return found
 
-    def _newest_labels(self) -> dict[str, str]:
-        newest: dict[str, str] = {}
+    def _labels(self) -> dict[str, list[str]]:
+        """Return for each snapshot the stamps of its labels, the newest first."""
+        stamps: dict[str, list[str]] = {}
         for entry in self._backend.list(LABELS):
             if entry.name.endswith(_SUFFIX):
                 id, stamp = label_parts(entry.name[: -len(_SUFFIX)])
-                if Stamp.valid(id) and Stamp.valid(stamp) and stamp > newest.get(id, ""):
-                    newest[id] = stamp
-        return newest
+                if Stamp.shaped(id) and Stamp.shaped(stamp):
+                    stamps.setdefault(id, []).append(stamp)
+        for each in stamps.values():
+            each.sort(reverse=True)
+        return stamps
 
-    def _record(self, id: str, key: list[Any]) -> list[Any] | None:
+    def _record(self, id: str, key: list[Any], stamps: list[str]) -> list[Any] | None:
         """Read one snapshot's documents: size, label stamp, head, label, logical size, files, contents."""
         from casvault.manifest.manifest import Manifest
 
@@ -94,7 +100,7 @@ class HeadIndex:
         except CasvaultError as error:
             self.damaged[id] = error
             return None
-        label = self._label(id, key[1])
+        label = self._label(id, stamps)
         return [
             *key,
             manifest.head(),
@@ -104,20 +110,22 @@ class HeadIndex:
             manifest.contents,
         ]
 
-    def _label(self, id: str, stamp: str | None) -> Label:
-        if stamp is None:
-            return Label(id)
-        name = f"{id}.{stamp}"
-        try:
-            return Label.parse(self._backend.read(f"{LABELS}/{name}{_SUFFIX}", MAX_DOCUMENT), name)
-        except CasvaultError as error:
-            # A snapshot whose name is lost is still a snapshot.
-            self.damaged[name] = error
-            return Label(id)
+    def _label(self, id: str, stamps: list[str]) -> Label:
+        """Return the newest label that can be read: a snapshot whose name is lost is still a snapshot."""
+        for stamp in stamps:
+            name = f"{id}.{stamp}"
+            try:
+                return Label.parse(self._backend.read(f"{LABELS}/{name}{_SUFFIX}", MAX_DOCUMENT), name)
+            except CasvaultError as error:
+                self.damaged[name] = error
+        return Label(id)
 
     def _cached(self) -> dict[str, Any]:
         try:
-            cache = read_document(self._backend.read(_CACHE, _MAX_CACHE), "the cache").values
+            checksum, _, body = self._backend.read(_CACHE, _MAX_CACHE).partition(b"\n")
+            if checksum != digest_of(body).encode():
+                return {}
+            cache = json.loads(body)
             if cache["format"] != _CACHE_FORMAT:
                 return {}
             heads: dict[str, Any] = cache["heads"]
@@ -125,15 +133,15 @@ class HeadIndex:
                 document = _head(record).document
                 if document["id"] != id or not document.keys() >= _MEMBERS or not isinstance(document["model"], dict):
                     return {}
-        except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             return {}
         return heads
 
     def _remember(self, records: dict[str, Any]) -> None:
         intact = {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
-        document = {"format": _CACHE_FORMAT, "heads": intact}
+        body = json.dumps({"format": _CACHE_FORMAT, "heads": intact}, separators=(",", ":")).encode()
         try:
-            self._backend.write(_CACHE, write_document(document), durable=False)
+            self._backend.write(_CACHE, digest_of(body).encode() + b"\n" + body, durable=False)
         except CasvaultError:
             # On a full or read-only disk the next list is slower; nothing else.
             return

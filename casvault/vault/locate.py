@@ -11,7 +11,7 @@ from pathlib import Path
 
 from casvault.errors import NoVault
 from casvault.vault.config import CONFIG
-from casvault.vault.vault import VAULT_FOLDER, WORKSPACE
+from casvault.vault.vault import VAULT_FOLDER, is_workspace
 
 __all__ = ["find_vault", "place_for_vault"]
 
@@ -32,7 +32,7 @@ def place_for_vault(working: Path, model: Path | None = None) -> Path:
     """Return where a new vault belongs: beside the workspace around ``model`` or ``working``, else in ``working``."""
     for start in ([Path(os.path.abspath(model))] if model is not None else []) + [working]:
         for folder in (start, *start.parents):
-            if folder.name.lower() == WORKSPACE:
+            if is_workspace(folder):
                 return folder.parent / VAULT_FOLDER
     return working / VAULT_FOLDER
 

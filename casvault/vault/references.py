@@ -49,7 +49,7 @@ def resolve_snapshot(text: str, heads: Sequence[Head]) -> Head:
 
 def is_model_name(text: str, model: str) -> bool:
     """Tell whether ``text`` names ``model``: in full (new_SAEHD), or without its class (new)."""
-    return text == model or text == model.rpartition("_")[0]
+    return text != "" and text in (model, model.rpartition("_")[0])
 
 
 def heads_of_model(heads: Sequence[Head], model: str, home: Path) -> list[Head]:
@@ -79,10 +79,15 @@ def _of_model(text: str, rest: str, heads: list[Head]) -> Head:
 def _latest(text: str, back: int, heads: Sequence[Head]) -> Head:
     usable = [head for head in heads if head.kind != "auto-backup" and not head.incomplete and head.healthy]
     models = sorted({head.model_name for head in usable})
+    places = sorted({head.source for head in usable})
     if len(models) > 1:
         raise AmbiguousError(
             f"{text!r} could be a snapshot of {' or '.join(models[:_SHOWN])}; "
             f"say MODEL@latest, as in {models[0]}@latest."
+        )
+    if len(places) > 1:
+        raise AmbiguousError(
+            f"{text!r} could be a snapshot of {models[0]} in {' or in '.join(places[:_SHOWN])}; say the id."
         )
     if back >= len(usable):
         raise NotFound(f"there are only {len(usable)} complete snapshots to choose from for {text!r}.")

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["VAULT_FOLDER", "Vault"]
 
 VAULT_FOLDER = ".casvault"
-WORKSPACE = "workspace"
-"""The trainer's own folder, in lower case; its clearing scripts empty it."""
 _FOLDERS = ("objects", "snapshots", "labels", "pending", "tmp", "cache")
+_WORKSPACE = ("model", "data_src", "data_dst")
 _README = """\
 This folder is a casvault vault: snapshots of trained models.
 Keep it whole: do not rename, edit or delete files in it by hand. Only cache/ may be deleted at any time.
@@ -156,10 +155,20 @@ def open_vault(path: Path) -> tuple[LocalBackend, VaultConfig]:
 def default_threads() -> int:
     """Return the number of worker threads: $CASVAULT_THREADS, else one per core that this process may use."""
     text = os.environ.get("CASVAULT_THREADS", "")
-    if text.isdigit() and int(text) > 0:
+    if text.isdecimal() and len(text) < 10 and int(text) > 0:
         return min(int(text), 64)
     cores: Iterable[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return min(len(list(cores)), 16)
+
+
+def is_workspace(folder: Path) -> bool:
+    """Tell whether ``folder`` is a trainer's workspace, which its scripts clear.
+
+    Rented machines often mount their disk at /workspace: there it takes more than the name.
+    """
+    if folder.name.lower() != "workspace":
+        return False
+    return folder.parent != folder.parent.parent or any((folder / name).is_dir() for name in _WORKSPACE)
 
 
 def _check_place(path: Path) -> None:
@@ -175,14 +184,13 @@ def _check_place(path: Path) -> None:
         elif path.exists():
             raise UsageError(f"{path} is a file; a vault is a folder.")
         for above in (path, *path.parents):
-            if above.name.lower() == WORKSPACE:
+            if is_workspace(above):
                 raise UsageError(
                     f"a vault in {above} would be deleted by the trainer's clearing scripts; "
                     f"put it beside: {above.parent / VAULT_FOLDER}."
                 )
-        if path.parent.is_dir() and find_models(path.parent):
-            raise UsageError(
-                f"{path.parent} holds a model; a vault in there would break the trainer. Put it elsewhere."
-            )
+        nearest = next((folder for folder in path.parents if folder.is_dir()), None)
+        if nearest is not None and find_models(nearest):
+            raise UsageError(f"{nearest} holds a model; a vault in there would break the trainer. Put it elsewhere.")
     except OSError as error:
         raise StorageError(f"cannot make a vault at {path}: {error.strerror}.") from error

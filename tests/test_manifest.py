@@ -1,0 +1,397 @@
+"""Manifests: what was written is read, and one that was read is safe to act upon."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casvault.digest import digest_of
+from casvault.errors import BadManifest, CasvaultError, UnsupportedVault
+from casvault.files.names import case_twins, model_path_problem
+from casvault.formats.region import ITEM_SIZES, Region
+from casvault.manifest.document import read_document, write_document
+from casvault.manifest.manifest import KINDS, ChunkRef, FileEntry, Manifest, contents_of
+from tests.support.vaults import ID, make_entry, make_manifest, stamp
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def sealed(body: bytes) -> bytes:
+    """Write by hand the document of a JSON object: its bytes but the brace, and their checksum."""
+    assert body.endswith(b"}")
+    return body[:-1] + b',"checksum":"' + digest_of(body[:-1]).encode() + b'"}\n'
+
+
+def document(change: Change | None = None) -> bytes:
+    """Return a good manifest with one change, and a checksum that is right."""
+    manifest = make_manifest(files={"new_SAEHD_data.dat": b"data" * 10})
+    values = {**manifest.head(), "files": [file.to_json() for file in manifest.files]}
+    if change is not None:
+        change(values)
+    return sealed(json.dumps(values).encode())
+
+
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+scalars = st.none() | st.dictionaries(
+    texts,
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | texts,
+)
+stamps = st.integers(0, 20 * 86_400).map(stamp)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> FileEntry:
+    chunks = draw(st.lists(st.builds(ChunkRef, digests, st.integers(1, 1 << 40)), max_size=4))
+    size = sum(chunk.size for chunk in chunks)
+    regions = []
+    for name in draw(st.lists(texts, max_size=3)):
+        dtype = draw(st.sampled_from(sorted(ITEM_SIZES)))
+        offset = draw(st.integers(0, size))
+        regions.append(Region(name, offset, draw(st.integers(0, size - offset)), dtype, (3, 4)))
+    return FileEntry(
+        path=draw(
+            st.from_regex(r"[a-z]{1,8}(/[a-z_0-9]{1,8})?", fullmatch=True).filter(lambda p: not model_path_problem(p))
+        ),
+        role=draw(st.sampled_from(["data.dat", "encoder.npy"])),
+        size=size,
+        mtime_ns=draw(st.integers(-(2**63) + 1, 2**63 - 1)),
+        mode=draw(st.integers(0, 0o777)),
+        digest=draw(digests),
+        chunks=tuple(chunks),
+        regions=tuple(regions),
+    )
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    files = draw(st.lists(entries(), max_size=4).filter(lambda found: case_twins(f.path for f in found) is None))
+    made = make_manifest(
+        draw(stamps),
+        kind=draw(st.sampled_from(KINDS)),
+        model_name=draw(texts.filter(bool)),
+        model_type=draw(st.none() | texts),
+        source=draw(texts),
+        single=draw(st.booleans()),
+        saved_at=draw(st.none() | st.just("2026-11-24T03:12:00.000Z")),
+        iteration=draw(st.none() | st.integers(0, 2**63 - 1)),
+        run=draw(st.integers(0, 2**63 - 1)),
+        loss=draw(scalars),
+        loss_last=draw(scalars),
+        options=draw(scalars),
+        meta=draw(scalars),
+        parent=draw(st.none() | stamps),
+        restored_from=draw(st.none() | stamps),
+        incomplete=draw(st.booleans()),
+        health=draw(scalars),
+    )
+    return replace(made, files=tuple(files))
+
+
+@given(manifest=manifests())
+def test_round_trip(manifest: Manifest) -> None:
+    data = manifest.to_bytes()
+    assert Manifest.parse(data, manifest.id) == manifest
+    assert Manifest.parse(data, manifest.id).to_bytes() == data
+    assert data.count(b"\n") == 1
+
+
+def test_byte_for_byte() -> None:
+    entry = make_entry("a_b", b"12345678", (Region("t", 4, 4, "float32", (1,)),), chunk=5)
+    data = replace(make_manifest(), files=(entry,)).to_bytes()
+    one, two = digest_of(b"12345"), digest_of(b"678")
+    text = (
+        '{"format":1,"id":"20261124T031500.123Z-1f3c9a","created":"2026-11-24T03:15:00.123Z",'
+        '"saved_at":"2026-11-24T03:12:00.000Z","kind":"manual","model":{"kind":"deepfacelab","name":"new_SAEHD",'
+        '"type":"SAEHD","source":"workspace/model","single":false},"iteration":48200,"run":1,'
+        '"loss":{"src":0.21,"dst":0.19},"loss_last":{"src":0.2,"dst":0.18},'
+        '"options":{"batch_size":8,"archi":"liae-ud"},"meta":null,"parent":null,"restored_from":null,'
+        '"incomplete":false,"health":null,"preview":null,"files":[{"path":"a_b","role":"b","size":8,'
+        f'"mtime_ns":"1764000000123456789","mode":420,"digest":"{digest_of(b"12345678")}",'
+        f'"chunks":[{{"digest":"{one}","size":5}},{{"digest":"{two}","size":3}}],'
+        '"regions":[{"name":"t","offset":4,"size":4,"dtype":"float32","shape":[1]}]}]}'
+    )
+    assert data == sealed(text.encode())
+
+
+def test_sums() -> None:
+    manifest = make_manifest(files={"b": b"1234567", "a": b"123"})
+    assert manifest.logical_size == 10
+    assert [chunk.size for chunk in manifest.chunks()] == [7, 3]
+    assert "files" not in manifest.head()
+
+
+def test_contents_tell_paths_and_bytes_only() -> None:
+    one = make_manifest(files={"a": b"1", "b": b"2"})
+    assert make_manifest(stamp(9), files={"b": b"2", "a": b"1"}, iteration=None).contents == one.contents
+    for files in ({"a": b"2", "b": b"1"}, {"a": b"1"}, {"a": b"1", "c": b"2"}, {}):
+        assert make_manifest(files=files).contents != one.contents
+    assert contents_of({"a": "x"}) == digest_of(b"x a\n")
+
+
+def test_unknown_members_are_passed_over() -> None:
+    def change(values: dict[str, Any]) -> None:
+        values["later"] = {"a": [1]}
+        values["model"]["later"] = 1
+        values["files"][0]["later"] = 1
+        values["files"][0]["chunks"][0]["later"] = 1
+
+    assert Manifest.parse(document(change), ID) == Manifest.parse(document(), ID)
+
+
+def test_every_changed_byte_is_seen() -> None:
+    data = make_manifest().to_bytes()
+    for place in range(len(data)):
+        for flip in (0x01, 0x80, 0xFF):
+            with pytest.raises(BadManifest):
+                Manifest.parse(data[:place] + bytes([data[place] ^ flip]) + data[place + 1 :], ID)
+
+
+def test_every_truncation_is_seen() -> None:
+    data = make_manifest().to_bytes()
+    for end in range(len(data)):
+        with pytest.raises(BadManifest):
+            Manifest.parse(data[:end], ID)
+    for more in (b"\n", b" ", data):
+        with pytest.raises(BadManifest):
+            Manifest.parse(data + more, ID)
+
+
+def put(*path: str | int, value: Any) -> Change:
+    def change(values: Any) -> None:
+        for step in path[:-1]:
+            values = values[step]
+        values[path[-1]] = value
+
+    return change
+
+
+def drop(*path: str | int) -> Change:
+    def change(values: Any) -> None:
+        for step in path[:-1]:
+            values = values[step]
+        del values[path[-1]]
+
+    return change
+
+
+def anything(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+def twin(path: str) -> Change:
+    return lambda values: values["files"].append({**values["files"][0], "path": path})
+
+
+BAD_PATHS = [
+    "",
+    "../x",
+    "a/../../x",
+    "/etc/passwd",
+    "C:",
+    "C:/x",
+    "C:x",
+    "\\\\host\\x",
+    "a\\b",
+    "a\0b",
+    "CON",
+    "nul.dat",
+]
+BAD_PATHS += ["a.", "a ", " a", "a//b", "./a", "a\nb", ".casvault/x", "x" * 300, "a/" * 600 + "a", "\x9b2J", "COM1"]
+
+FILE = ("files", 0)
+CHUNK = (*FILE, "chunks", 0)
+REGION = {"name": "t", "offset": 0, "size": 4, "dtype": "float32", "shape": [1]}
+WRONG_NUMBERS: list[Any] = [-1, 1 << 63, 1 << 200, 1.0, 40.5, "40", None, True, [], {}]
+
+HOSTILE: dict[str, Change] = {
+    **{f"path {path[:20]!r}": put(*FILE, "path", value=path) for path in BAD_PATHS},
+    **{f"role {path[:20]!r}": put(*FILE, "role", value=path) for path in BAD_PATHS},
+    **{f"path {value!r}": put(*FILE, "path", value=value) for value in anything(None, 5, [], {})},
+    **{f"size {value!r}": put(*FILE, "size", value=value) for value in [*WRONG_NUMBERS, 39, 41, 0]},
+    **{f"chunk size {value!r}": put(*CHUNK, "size", value=value) for value in [*WRONG_NUMBERS, 39, 41, 0]},
+    **{f"mode {value!r}": put(*FILE, "mode", value=value) for value in WRONG_NUMBERS},
+    **{f"run {value!r}": put("run", value=value) for value in WRONG_NUMBERS},
+    **{f"iteration {value!r}": put("iteration", value=value) for value in WRONG_NUMBERS if value is not None},
+    **{
+        f"mtime {value!r}": put(*FILE, "mtime_ns", value=value)
+        for value in anything(
+            5,
+            None,
+            "",
+            "-",
+            "--5",
+            "+5",
+            " 5",
+            "5 ",
+            "1_0",
+            "5.0",
+            "1e3",
+            "\u0661",
+            str(1 << 63),
+            "9" * 20,
+            "9" * 5000,
+        )
+    },
+    **{
+        f"{len(place)} digest {str(value)[:5]!r} {len(str(value))}": put(*place, "digest", value=value)
+        for place in (FILE, CHUNK)
+        for value in anything(None, "", "../" + "a" * 61, "A" * 64, "a" * 63, "a" * 65, "a" * 64 + "\n", 5)
+    },
+    **{f"twin {path!r}": twin(path) for path in ("new_SAEHD_data.dat", "NEW_saehd_data.dat", "new_SAEHD_data.dat/x")},
+    "sizes that wrap": put(*FILE, "chunks", value=[{"digest": "a" * 64, "size": (1 << 63) - 1}] * 2),
+    "an empty chunk more": lambda values: values["files"][0]["chunks"].append({"digest": "a" * 64, "size": 0}),
+    **{f"chunks {value!r}": put(*FILE, "chunks", value=value) for value in anything(None, {}, "x", [5], [None], [[]])},
+    **{f"files {value!r}": put("files", value=value) for value in anything(None, {}, "x", [5], [None], [[]])},
+    **{f"model {value!r}": put("model", value=value) for value in anything(None, [], "x", {}, 5)},
+    **{
+        f"model name {str(value)[:5]!r}": put("model", "name", value=value)
+        for value in anything(None, "", "x" * 256, 5)
+    },
+    **{
+        f"id {value!r}": put("id", value=value)
+        for value in anything(None, "", "../x", stamp(5), ID.upper(), ID + "x", 5)
+    },
+    **{f"kind {value!r}": put("kind", value=value) for value in anything(None, "", "other", 5, ["manual"])},
+    **{
+        f"{key} {value!r}": put(key, value=value)
+        for key in ("created", "saved_at")
+        for value in anything(
+            "",
+            "yesterday",
+            "2026-11-24",
+            "2026-11-24T03:15:00",
+            "2026-13-24T03:15:00Z",
+            5,
+            [],
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+        )
+    },
+    "created null": put("created", value=None),
+    **{
+        f"{key} {value!r}": put(key, value=value)
+        for key in ("parent", "restored_from")
+        for value in anything("", "../../x", "20261399T031500.123Z-1f3c9a", 5, [], "\u0662" + ID[1:])
+    },
+    **{
+        f"{key} {value!r}": put(key, value=value)
+        for key in ("loss", "loss_last", "options", "meta")
+        for value in anything([], "x", 5, {"a": []}, {"a": {}})
+    },
+    **{f"health {value!r}": put("health", value=value) for value in anything([], "x", 5, True)},
+    **{f"incomplete {value!r}": put("incomplete", value=value) for value in anything(None, 0, 1, "false", [])},
+    **{
+        f"region {key} {value!r}": put(*FILE, "regions", value=[{**REGION, key: value}])
+        for key, values in {
+            "name": [None, 5],
+            "offset": [*WRONG_NUMBERS, 37],
+            "size": [*WRONG_NUMBERS, 41],
+            "dtype": [None, "", "object", "float128", 5],
+            "shape": [None, {}, [-1], ["1"], [1.0], [True], [1] * 33, "1"],
+        }.items()
+        for value in values
+    },
+    **{f"no {key}": drop(key) for key in ("id", "created", "kind", "model", "run")},
+    **{f"no file {key}": drop(*FILE, key) for key in ("path", "role", "size", "mtime_ns", "mode", "digest", "chunks")},
+}
+
+
+def test_the_document_without_a_change_is_good() -> None:
+    assert Manifest.parse(document(), ID).files[0].path == "new_SAEHD_data.dat"
+    assert Manifest.parse(document(put(*FILE, "regions", value=[REGION])), ID).files[0].regions[0].size == 4
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_members(what: str) -> None:
+    with pytest.raises(BadManifest) as caught:
+        Manifest.parse(document(HOSTILE[what]), ID)
+    message = str(caught.value)
+    assert ID in message
+    assert len(message) < 400
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in message)
+
+
+@pytest.mark.parametrize("value", [None, 0, 2, 99, "1", [], 1.5])
+def test_another_format(value: Any) -> None:
+    with pytest.raises(UnsupportedVault, match="newer casvault"):
+        Manifest.parse(document(put("format", value=value)), ID)
+
+
+def test_a_manifest_under_another_name() -> None:
+    with pytest.raises(BadManifest, match="not the name it is stored under"):
+        Manifest.parse(document(), stamp(77))
+
+
+HOSTILE_JSON: dict[str, bytes] = {
+    "a key twice": b'{"format":1,"format":1}',
+    "a key twice below": b'{"format":1,"model":{"name":"a","name":"b"}}',
+    "a second checksum": b'{"format":1,"checksum":"x"}',
+    "NaN": b'{"format":1,"loss":{"src":NaN}}',
+    "Infinity": b'{"format":1,"loss":{"src":-Infinity}}',
+    "a number too large": b'{"format":1,"health":{"deep":{"src":1e999}}}',
+    "half a character": b'{"format":1,"a":"\\ud800"}',
+    "half a character after a backslash": b'{"format":1,"a":"\\\\\\ud800"}',
+    "not UTF-8": b'{"format":1,"a":"\xff"}',
+    "a deep list": b'{"format":1,"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "a deep object": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "an open list": b'{"format":1,"a":' + b"[" * 100_000 + b"}",
+    "digits without end": b'{"format":1,"run":' + b"9" * 100_000 + b"}",
+    "a comment": b'{"format":1 /* */}',
+    "a list": b'[1,{"a":1}',
+    "two objects": b'{"a":1}{"b":2}',
+    "nothing": b"}",
+    "zeros": bytes(300) + b"}",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_JSON)
+def test_hostile_documents_with_a_right_checksum(what: str) -> None:
+    data = sealed(HOSTILE_JSON[what])
+    with pytest.raises(BadManifest) as caught:
+        Manifest.parse(data, ID)
+    if what != "digits without end":
+        # Not for a member that is missing or wrong: the document itself is refused.
+        with pytest.raises(BadManifest, match="x is"):
+            read_document(data, "x")
+    assert len(str(caught.value)) < 400
+
+
+def test_backslashes_and_emoji_are_text() -> None:
+    for text in ("C:\\udata", "C:\\\\udcff", "\U0001f600", "\ufffd", "line\nline", '"quoted"'):
+        manifest = make_manifest(options={"path": text})
+        assert Manifest.parse(manifest.to_bytes(), ID).options == {"path": text}
+
+
+def test_what_cannot_be_written() -> None:
+    for value in anything(float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            make_manifest(loss={"src": value}).to_bytes()
+
+
+@given(st.binary(max_size=100))
+def test_garbage(data: bytes) -> None:
+    for text in (data, b"{" + data + b"}", sealed(data + b"}"), sealed(b'{"format":1,' + data + b"}")):
+        with pytest.raises(CasvaultError):
+            Manifest.parse(text, ID)
+
+
+@given(
+    st.dictionaries(
+        texts.filter(lambda key: key != "checksum"),
+        st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=5),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_any_document(values: dict[str, Any]) -> None:
+    data = write_document(values)
+    read = dict(read_document(data, "x").values)
+    assert read.pop("checksum") == digest_of(data[: data.rindex(b',"checksum":"')])
+    assert read == values

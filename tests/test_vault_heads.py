@@ -1,0 +1,260 @@
+"""Heads: the listing says which snapshots there are, and a thousand of them are read from one cache."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from casvault.backends.memory import MemoryBackend
+from casvault.digest import digest_of
+from casvault.errors import BadManifest, NoSpace, StorageError
+from casvault.manifest.label import Label
+from casvault.vault.heads import HeadIndex
+from tests.support.vaults import make_manifest, stamp
+
+CACHE = "cache/heads"
+
+
+class Watched(MemoryBackend):
+    """A backend that remembers what was read and written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_names: list[str] = []
+        self.written: list[str] = []
+
+    def _read(self, name: str, limit: int | None) -> bytes:
+        self.read_names.append(name)
+        return super()._read(name, limit)
+
+    def _write(self, name: str, data: bytes, durable: bool) -> None:
+        self.written.append(name)
+        super()._write(name, data, durable)
+
+
+@pytest.fixture
+def backend() -> Watched:
+    return Watched()
+
+
+def add(backend: MemoryBackend, number: int, **changes: Any) -> str:
+    manifest = make_manifest(stamp(number), **changes)
+    backend.write(f"snapshots/{manifest.id}.json", manifest.to_bytes())
+    return manifest.id
+
+
+def label(backend: MemoryBackend, id: str, number: int, **members: Any) -> str:
+    name = f"labels/{id}.{stamp(number)}.json"
+    backend.write(name, Label(id, **members).to_bytes())
+    return name
+
+
+def reseal(document: Any) -> bytes:
+    """Write a cache by hand, with a checksum that is right."""
+    body = json.dumps(document).encode()
+    return digest_of(body).encode() + b"\n" + body
+
+
+def members(cache: bytes) -> Any:
+    return json.loads(cache.partition(b"\n")[2])
+
+
+def test_a_thousand_snapshots_are_read_from_the_cache(backend: Watched) -> None:
+    ids = [add(backend, number, iteration=number) for number in range(1000)]
+    for number in range(0, 1000, 3):
+        label(backend, ids[number], number, name=f"name {number}")
+    first = HeadIndex(backend).read()
+    assert [head.id for head in first] == ids
+    assert [head.iteration for head in first] == list(range(1000))
+    assert [head.name for head in first[:4]] == ["name 0", None, None, "name 3"]
+
+    backend.read_names.clear()
+    backend.written.clear()
+    again = HeadIndex(backend).read()
+    assert again == first
+    assert backend.read_names == [CACHE]
+    assert backend.written == []
+
+
+def test_only_what_is_new_is_read(backend: Watched) -> None:
+    ids = [add(backend, number) for number in range(10)]
+    HeadIndex(backend).read()
+    new = add(backend, 10)
+    relabelled = label(backend, ids[3], 5, name="renamed")
+    backend.delete(f"snapshots/{ids[0]}.json")
+    backend.read_names.clear()
+    heads = HeadIndex(backend).read()
+    assert [head.id for head in heads] == [*ids[1:], new]
+    assert heads[2].name == "renamed"
+    assert sorted(backend.read_names) == sorted(
+        [CACHE, relabelled, f"snapshots/{ids[3]}.json", f"snapshots/{new}.json"]
+    )
+    backend.read_names.clear()
+    assert HeadIndex(backend).read() == heads
+    assert backend.read_names == [CACHE]
+
+
+def test_without_the_cache_every_document_is_read(backend: Watched) -> None:
+    ids = [add(backend, number) for number in range(5)]
+    HeadIndex(backend).read()
+    backend.read_names.clear()
+    assert len(HeadIndex(backend).read(cached=False)) == 5
+    assert sorted(backend.read_names) == [f"snapshots/{id}.json" for id in ids]
+
+
+def test_the_newest_label_wins(backend: Watched) -> None:
+    id = add(backend, 1)
+    label(backend, id, 300, name="newest", pinned=True)
+    label(backend, id, 200, name="older", deleted=True)
+    (head,) = HeadIndex(backend).read()
+    assert (head.name, head.label.pinned, head.label.deleted) == ("newest", True, False)
+    assert HeadIndex(backend).newest_label(id) == stamp(300)
+    assert HeadIndex(backend).newest_label(stamp(9)) is None
+    label(backend, id, 400, deleted=True)
+    (head,) = HeadIndex(backend).read()
+    assert (head.name, head.label.deleted) == (None, True)
+
+
+def test_files_that_are_no_documents_are_passed_over(backend: Watched) -> None:
+    id = add(backend, 1)
+    data = backend.read(f"snapshots/{id}.json")
+    for name in ("notes.json", f"{id}.bak", f"{id}-copy.json", f"{id}.json.part", "x"):
+        backend.write(f"snapshots/{name}", data)
+    for name in (
+        "notes.json",
+        f"{id}.json",
+        f"{id}.{'z' * 27}.json",
+        f"{id}.{stamp(5)}.json.part",
+        f"{'z' * 27}.{stamp(5)}.json",
+    ):
+        backend.write(f"labels/{name}", b"{}")
+    index = HeadIndex(backend)
+    assert [head.id for head in index.read()] == index.ids() == [id]
+    assert index.damaged == {}
+    assert index.newest_label(id) is None
+
+
+def test_a_damaged_manifest_is_told_and_the_others_are_listed(backend: Watched) -> None:
+    ids = [add(backend, number) for number in range(5)]
+    backend.write(f"snapshots/{ids[2]}.json", b"x" + backend.read(f"snapshots/{ids[2]}.json")[1:])
+    backend.write(f"snapshots/{ids[4]}.json", b"")
+    index = HeadIndex(backend)
+    for _ in range(3):
+        assert [head.id for head in index.read()] == [ids[0], ids[1], ids[3]]
+        assert set(index.damaged) == {ids[2], ids[4]}
+        assert all(isinstance(error, BadManifest) for error in index.damaged.values())
+    assert index.ids() == ids
+    add(backend, 2)
+    assert [head.id for head in index.read()] == ids[:4]
+    assert set(index.damaged) == {ids[4]}
+
+
+def test_a_damaged_label_is_told_and_the_snapshot_is_listed(backend: Watched) -> None:
+    id = add(backend, 1)
+    name = label(backend, id, 5, name="x")
+    good = backend.read(name)
+    backend.write(name, good[:-5])
+    index = HeadIndex(backend)
+    for _ in range(2):
+        (head,) = index.read()
+        assert head.label == Label(id)
+        assert set(index.damaged) == {f"{id}.{stamp(5)}"}
+    backend.write(name, good)
+    (head,) = index.read()
+    assert head.name == "x"
+    assert index.damaged == {}
+
+
+def test_where_the_newest_label_is_damaged_the_one_before_is_taken(backend: Watched) -> None:
+    id = add(backend, 1)
+    label(backend, id, 5, name="older", deleted=True)
+    backend.write(label(backend, id, 9, name="newest"), b"x")
+    index = HeadIndex(backend)
+    for _ in range(2):
+        (head,) = index.read()
+        assert (head.name, head.label.deleted) == ("older", True)
+        assert set(index.damaged) == {f"{id}.{stamp(9)}"}
+
+
+def test_a_cache_that_is_cut_or_changed_anywhere(backend: Watched) -> None:
+    id = add(backend, 1)
+    label(backend, id, 5, name="x")
+    expected = HeadIndex(backend).read()
+    good = backend.read(CACHE)
+    changed = [good[:end] for end in range(len(good))]
+    changed += [good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :] for place in range(len(good))]
+    for data in changed:
+        backend.write(CACHE, data)
+        backend.read_names.clear()
+        assert HeadIndex(backend).read() == expected
+        assert f"snapshots/{id}.json" in backend.read_names
+    assert backend.read(CACHE) == good, "and it is written anew"
+
+
+HOSTILE = ["null", "[]", "{}", '{"format":1}', '{"format":2,"heads":{}}', '{"format":1,"heads":[]}', "5", '"x"']
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_cache_that_is_none(backend: Watched, text: str) -> None:
+    add(backend, 1)
+    expected = HeadIndex(backend).read()
+    for data in (text.encode(), reseal(json.loads(text))):
+        backend.write(CACHE, data)
+        assert HeadIndex(backend).read() == expected
+
+
+@pytest.mark.parametrize("record", [None, 5, [], {}, "x", [1, 2, 3], [0] * 7, [0] * 8])
+def test_a_cache_with_wrong_records(backend: Watched, record: Any) -> None:
+    id = add(backend, 1)
+    expected = HeadIndex(backend).read()
+    backend.write(CACHE, reseal({"format": 1, "heads": {id: record}}))
+    assert HeadIndex(backend).read() == expected
+
+
+@pytest.mark.parametrize("member", ["id", "created", "kind", "model", "iteration", "loss", "incomplete", "health"])
+def test_a_cache_with_heads_that_lack_something(backend: Watched, member: str) -> None:
+    id, _ = add(backend, 1), add(backend, 2)
+    expected = HeadIndex(backend).read()
+    cache = members(backend.read(CACHE))
+    del cache["heads"][id][2][member]
+    backend.write(CACHE, reseal(cache))
+    assert HeadIndex(backend).read() == expected
+
+
+def test_a_cache_that_mixes_snapshots_up(backend: Watched) -> None:
+    one, two = add(backend, 1, iteration=1), add(backend, 2, iteration=2)
+    expected = HeadIndex(backend).read()
+    cache = members(backend.read(CACHE))
+    heads = cache["heads"]
+    heads[one], heads[two] = heads[two], heads[one]
+    backend.write(CACHE, reseal(cache))
+    assert HeadIndex(backend).read() == expected
+
+
+def test_the_cache_knows_nothing_that_the_listing_does_not(backend: Watched) -> None:
+    ids = [add(backend, number) for number in range(3)]
+    HeadIndex(backend).read()
+    for id in ids:
+        backend.delete(f"snapshots/{id}.json")
+    assert HeadIndex(backend).read() == []
+
+
+def test_a_disk_that_takes_no_cache(backend: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(backend, 1)
+    for error in (NoSpace("full."), StorageError("read-only.")):
+
+        def refuse(name: str, data: bytes, durable: bool, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(backend, "_write", refuse)
+        assert len(HeadIndex(backend).read()) == 1
+
+
+def test_a_manifest_that_is_too_large(backend: Watched) -> None:
+    ids = [add(backend, 1), add(backend, 2)]
+    backend.write(f"snapshots/{ids[0]}.json", bytes((64 << 20) + 1))
+    index = HeadIndex(backend)
+    assert [head.id for head in index.read()] == ids[1:]
+    assert "cannot be right" in str(index.damaged[ids[0]])
