@@ -12,9 +12,9 @@ from pathlib import Path
 
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
-from casvault.errors import AmbiguousError, NotFound
+from casvault.errors import Cancelled, CasvaultError
 from casvault.manifest.manifest import Manifest
-from casvault.models import Model, generic_model, kind_named, resolve
+from casvault.models import Model, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore import (
     RestoreOptions,
@@ -28,7 +28,8 @@ from casvault.restore.undo import plan_undo, undo
 from casvault.snapshot import Annotation, SnapshotResult, take
 from casvault.snapshot.status import Status, status
 from casvault.vault.head import Head
-from casvault.vault.references import heads_of_model, is_model_name, resolve_snapshot
+from casvault.vault.places import all_in_place, models_at, only, place_of
+from casvault.vault.references import heads_of_model, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
 
@@ -69,30 +70,24 @@ class Vault(StoredVault):
         meta: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         progress: Progress | None = None,
+        read_all: bool = False,
     ) -> SnapshotResult:
         """Take a snapshot of ``model``: a file of it, its folder and name, a folder with one model, or any
         folder or file.
 
         ``model_name`` names one whose trainer is not known; ``iteration``, ``loss`` and ``meta`` are recorded
         for it. Waits for a whole
-        save as ``patience`` says. Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace,
+        save as ``patience`` says; ``read_all`` also reads files that look unchanged. Raises NotFound,
+        AmbiguousError, UsageError, IncompleteSave, NoSpace,
         StorageError, Locked.
         """
         self.finish_interrupted()
-        return self.snapshot_of(
-            self.model(model, model_name),
-            name=name,
-            notes=notes,
-            iteration=iteration,
-            loss=loss,
-            meta=meta,
-            patience=patience,
-            progress=progress,
-        )
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
+        return self._take(only(model, self.models(model, model_name)), annotation, patience, progress, read_all)
 
-    def snapshot_of(
+    def snapshot_each(
         self,
-        model: Model,
+        models: Sequence[Model],
         *,
         name: str | None = None,
         notes: str | None = None,
@@ -101,10 +96,36 @@ class Vault(StoredVault):
         meta: Mapping[str, str] | None = None,
         patience: Patience | None = None,
         progress: Progress | None = None,
-    ) -> SnapshotResult:
-        """Do what `snapshot` does for one of the models that `models` returned."""
+        read_all: bool = False,
+    ) -> tuple[list[SnapshotResult], dict[str, CasvaultError]]:
+        """Take a snapshot of each of the ``models`` that `models` returned; return the results, and the errors
+        by model.
+
+        Raises the error where none was taken.
+        """
         annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
-        return take(self, lambda: _again(model), annotation, patience or Patience(), progress)
+        results: list[SnapshotResult] = []
+        failures: dict[str, CasvaultError] = {}
+        for model in models:
+            try:
+                results.append(self._take(model, annotation, patience, progress, read_all))
+            except Cancelled:
+                raise
+            except CasvaultError as error:
+                failures[model.name] = error
+        if not results:
+            raise next(iter(failures.values()))
+        return results, failures
+
+    def _take(
+        self,
+        model: Model,
+        annotation: Annotation,
+        patience: Patience | None,
+        progress: Progress | None,
+        read_all: bool,
+    ) -> SnapshotResult:
+        return take(self, lambda: _again(model), annotation, patience or Patience(), progress, read_all=read_all)
 
     def snapshots(self, model: str | None = None) -> list[Head]:
         """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it."""
@@ -140,15 +161,15 @@ class Vault(StoredVault):
         raises.
         """
         self.finish_interrupted()
-        return undo(self, self.place_of(model), progress)
+        return undo(self, place_of(self, model), progress)
 
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
-        return plan_undo(self, self.place_of(model))
+        return plan_undo(self, place_of(self, model))
 
     def status(self, model: str | Path) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
-        return status(self, self.model(model))
+        return status(self, only(model, self.models(model)))
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""
@@ -159,73 +180,16 @@ class Vault(StoredVault):
         return finish_interrupted(self)
 
     def models(self, model: str | Path, name: str | None = None) -> list[Model]:
-        """Return the live models that ``model`` stands for: a path as for `snapshot`, or the name of one that was
-        snapshotted.
-        """
-        path = Path(model)
-        if isinstance(model, str) and not path.exists() and path.name == model:
-            known = self.known_places(model)
-            if known:
-                found: list[Model] = []
-                for place in known:
-                    found += [one for one in resolve(place) if one not in found]
-                return found
-        return resolve(path, name)
-
-    def model(self, model: str | Path, name: str | None = None) -> Model:
-        """Return the one live model that ``model`` stands for; raises AmbiguousError where there are several."""
-        return _only(model, self.models(model, name))
-
-    def place_of(self, model: str | Path) -> Model:
-        """Return the model, or where it was: also when nothing of it is left but what the vault knows."""
-        try:
-            return self.model(model)
-        except NotFound:
-            wanted = Path(model).absolute()
-            for head in reversed(self.heads(deleted=True)):
-                folder = self.home / head.source
-                if wanted in (folder / head.model_name, folder) or is_model_name(str(model), head.model_name):
-                    kind = str(head.document["model"]["kind"])
-                    return Model(kind, head.model_name, head.model_type, folder, ())
-            raise
-
-    def known_places(self, name: str) -> list[Path]:
-        """Return where the models called ``name`` are, as far as snapshots tell and something is there."""
-        places = []
-        for head in self.heads():
-            if is_model_name(name, head.model_name):
-                folder = self.home / head.source
-                place = folder if head.document["model"]["kind"] == "generic" else folder / head.model_name
-                if head.document["model"]["single"]:
-                    place = next((folder / file.path for file in self.manifest(head.id).files), folder)
-                if place not in places and folder.is_dir():
-                    places.append(place)
-        return places
+        """Return the live models that ``model`` stands for: a path as for `snapshot`, or the name of a known one."""
+        return models_at(self, model, name)
 
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
-        found = []
-        for name in sorted({head.model_name for head in self.heads()}):
-            for place in self.known_places(name):
-                try:
-                    found += [model for model in resolve(place) if model not in found]
-                except NotFound:
-                    continue
-        return found
+        return all_in_place(self)
 
 
 def _again(model: Model) -> Model:
     """Look ``model`` up anew: a trainer replaces its files all the time."""
     if model.kind == "generic":
-        place = model.folder / model.files[0].path if model.single else model.folder
-        return generic_model(place, model.name)
+        return generic_model(model.folder / model.files[0].path if model.single else model.folder, model.name)
     return next(iter(kind_named(model.kind).find(model.folder, model.name)), model)
-
-
-def _only(typed: str | Path, found: Sequence[Model]) -> Model:
-    if len(found) > 1:
-        names = ", ".join(model.name for model in found)
-        raise AmbiguousError(
-            f"{typed} holds several models ({names}); say which, as in {found[0].folder / found[0].name}."
-        )
-    return found[0]

@@ -68,8 +68,9 @@ def verify(vault: Vault, *, read_data: bool = False, progress: Progress | None =
             broken = _read_all(vault, objects, progress)
         usable = _usable(objects, broken)
         lost = {digest for digest in wanted if digest not in usable}
+        told = {name.digest for name in objects if name.blob in broken}
         for digest in sorted(lost):
-            if not any(name.digest == digest and name.blob in broken for name in objects):
+            if digest not in told:
                 damaged[digest] = f"chunk {digest} has no object in the vault."
         damaged.update(broken)
     hit = {id for digest in lost for id in wanted[digest]} | {key[:27] for key in damaged if "Z-" in key}

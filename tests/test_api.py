@@ -46,7 +46,7 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     model.save()
     vault.restore(taken.head.id)
     assert tree(model.folder) == wanted
-    assert [head.name for head in vault.snapshots("new")][0] == "before GAN"
+    assert vault.snapshots("new")[0].name == "before GAN"
     with pytest.raises(NotFound):
         vault.snapshots("other")
 

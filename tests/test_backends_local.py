@@ -214,15 +214,15 @@ def test_a_folder_that_another_thread_is_about_to_make(
 ) -> None:
     backend = LocalBackend(tmp_path)
     first_is_in, second_is_done = threading.Event(), threading.Event()
-    real = LocalBackend.ensure_folder
+    real = durable.make_folder
 
-    def ensure(self: LocalBackend, folder: Path) -> None:
+    def make(folder: Path) -> None:
         if threading.current_thread().name == "first":
             first_is_in.set()
             second_is_done.wait(10)
-        real(self, folder)
+        real(folder)
 
-    monkeypatch.setattr(LocalBackend, "ensure_folder", ensure)
+    monkeypatch.setattr(local, "make_folder", make)
     with backend.batch(threads) as batch:
         first = threading.Thread(target=batch.put, args=("objects/abc/1", [b"1"]), name="first")
         first.start()

@@ -146,7 +146,7 @@ def test_a_file_that_vanishes_while_the_set_is_opened(model: SampleModel, monkey
 def test_a_save_between_two_opens_is_not_mixed(model: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trainer saves in the middle of the first attempt; the second takes the new save, wholly."""
     opened = module.open_shared
-    saved = []
+    saved: list[bool] = []
 
     def open_in_the_middle(path: Path) -> int:
         if path.name.endswith("inter_AB.npy") and not saved:
@@ -242,7 +242,9 @@ def test_next_save_waits_for_one(model: SampleModel) -> None:
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_next_save_does_not_make_do_with_the_old_one(model: SampleModel, allow: bool) -> None:
-    assert "the trainer has not saved since" in why_not(model.folder, Patience(0.1, allow, next_save=True))
+    told = why_not(model.folder, Patience(0.1, allow, next_save=True))
+    assert "the trainer has not saved" in told
+    assert "--wait" in told
 
 
 def test_a_set_with_known_identities_is_not_read(model: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:

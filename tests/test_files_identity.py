@@ -35,22 +35,17 @@ def test_a_save_shows(tmp_path: Path) -> None:
     os.utime(other, ns=(before.mtime_ns, before.mtime_ns))
     os.replace(other, path)
     assert look(path) != before
-    assert not look(path).same_file(before)
 
 
-def test_a_rename_is_the_same_file(tmp_path: Path) -> None:
+def test_what_is_at_a_path(tmp_path: Path) -> None:
     path = tmp_path / "a"
+    assert FileIdentity.at(path) is None
     path.write_bytes(b"12345")
-    before = look(path)
-    os.rename(path, tmp_path / "b")
-    assert look(tmp_path / "b").same_file(before)
-
-
-@pytest.mark.parametrize("field", ["device", "inode", "size", "mtime_ns"])
-def test_same_file_minds_all_but_ctime(field: str) -> None:
-    one = FileIdentity(1, 2, 3, 4, 5)
-    assert one.same_file(one._replace(ctime_ns=99))
-    assert not one.same_file(one._replace(**{field: 99}))
+    assert FileIdentity.at(path) == look(path)
+    assert FileIdentity.at(path / "below") is None
+    if os.name != "nt":
+        os.symlink(path, tmp_path / "link")
+        assert FileIdentity.at(tmp_path / "link") not in (None, look(path)), "a link is itself"
 
 
 def test_settled_takes_the_later_time_and_more_than_the_grain() -> None:

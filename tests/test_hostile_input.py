@@ -67,8 +67,8 @@ def attack(tmp_path: Path) -> Iterator[Attack]:
 
 PATHS = [
     "../treasure", "../../treasure", "/etc/passwd", "a/../../../treasure", "C:/x", "C:x", "\\\\host\\x", "..\\x", "CON",
-    "nul.txt", "com1", "x.", "x ", " x", "a//b", "./a", "", "a\x00b", "a\x1b[2Jb", ".casvault_restore_0/x", ".CasVault/x",
-    "x" * 300, "a/" * 600 + "a", "a:b", "a*b", "a\nb", "AUX ", "\ud800",
+    "nul.txt", "com1", "x.", "x ", " x", "a//b", "./a", "", "a\x00b", "a\x1b[2Jb", ".casvault_restore_0/x",
+    ".CasVault/x",    "x" * 300, "a/" * 600 + "a", "a:b", "a*b", "a\nb", "AUX ", "\ud800",
 ]  # fmt: skip
 
 

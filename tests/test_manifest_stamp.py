@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casvault.errors import BadManifest
-from casvault.manifest.stamp import Stamp, from_iso, to_iso
+from casvault.manifest.stamp import Stamp, from_iso, iso_of_ns, to_iso
 
 NOW = datetime(2026, 11, 24, 3, 15, 0, 123_999, tzinfo=timezone.utc)
 
@@ -101,3 +101,11 @@ def test_times_in_documents() -> None:
     for text in ("", "now", "2026-11-24T03:15:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
         with pytest.raises(ValueError, match=r"."):
             from_iso(text)
+
+
+def test_times_of_files() -> None:
+    assert iso_of_ns(None) is None
+    assert iso_of_ns(1_764_000_000_250_000_000) == "2025-11-24T16:00:00.250Z"
+    assert iso_of_ns(0) == "1970-01-01T00:00:00.000Z"
+    for beyond in (10**30, -(10**30)):
+        assert iso_of_ns(beyond) is None

@@ -178,7 +178,7 @@ def test_a_file_written_in_place_while_it_is_read_is_read_again(
     path = model.folder / f"{NAME}_src_dst_opt.npy"
     old, new = path.read_bytes(), bytearray(path.read_bytes())
     new[-2000:] = bytes(2000)
-    written = []
+    written: list[bool] = []
     read_at = FileSource.read_at
 
     def write_after_reading(source: FileSource, offset: int, length: int) -> bytes:

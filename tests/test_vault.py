@@ -19,7 +19,7 @@ from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault, default_threads, open_vault
 from tests.support.vaults import make_manifest, make_vault, memory_vault, stamp, store
 
-FOLDERS = {"objects", "snapshots", "labels", "pending", "tmp", "cache"}
+FOLDERS = {"objects", "snapshots", "labels", "live", "pending", "tmp", "cache"}
 
 
 def check_vault(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.support.vaults import ID, stamp
 
 KEY = "workspace/model/new_SAEHD"
 RECORD = LiveRecord(
-    ID, True, stamp(7), {"new_SAEHD_data.dat": FileIdentity(1, 2**63, 3, 1_764_000_000_123_456_789, -5)}
+    ID, True, stamp(7), {"new_SAEHD_data.dat": FileIdentity(1, 2**63, 3, 1_764_000_000_123_456_789, -5)}, 2**64
 )
 
 
@@ -23,56 +24,67 @@ def test_round_trip() -> None:
     backend = MemoryBackend()
     assert LiveRecord.read(backend, KEY) is None
     for record in (RECORD, LiveRecord(ID)):
-        record.write(backend, KEY)
+        record.write(backend, KEY, durable=True)
         assert LiveRecord.read(backend, KEY) == record
     assert LiveRecord.read(backend, KEY + "2") is None
 
 
-def test_it_lies_in_the_cache_under_a_name_for_the_model() -> None:
+def test_it_lies_under_a_name_for_the_model() -> None:
     names = {LiveRecord.blob(key) for key in (KEY, "../../x", "模型", "")}
     assert len(names) == 4
-    assert all(name.startswith("cache/live-") for name in names)
+    assert all(name.startswith("live/") for name in names)
     backend = MemoryBackend()
-    RECORD.write(backend, "../../x")
+    RECORD.write(backend, "../../x", durable=False)
     assert LiveRecord.read(backend, "../../x") == RECORD
 
 
-def test_a_full_disk_does_no_harm() -> None:
+def test_the_record_of_another_model_is_not_taken() -> None:
+    backend = MemoryBackend()
+    RECORD.write(backend, KEY, durable=False)
+    backend.write(LiveRecord.blob("other"), backend.read(LiveRecord.blob(KEY)))
+    assert LiveRecord.read(backend, "other") is None
+
+
+def test_a_full_disk_is_told() -> None:
     class Full(MemoryBackend):
         def _write(self, name: str, data: bytes, durable: bool) -> None:
-            raise NoSpace("full.")
+            raise OSError(errno.ENOSPC, "full")
 
-    RECORD.write(Full(), KEY)
-
-
-GOOD: dict[str, Any] = {"format": 1, "snapshot": ID, "restored": False, "backup": None, "files": {"a": [1, 2, 3, 4, 5]}}
+    with pytest.raises(NoSpace):
+        RECORD.write(Full(), KEY, durable=True)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"format": 2},
-        {"format": None},
-        {"snapshot": None},
-        {"snapshot": "../x"},
-        {"snapshot": 5},
-        {"backup": "x"},
-        {"backup": 5},
-        {"files": None},
-        {"files": []},
-        {"files": {"a": 5}},
-        {"files": {"a": [1, 2, 3, 4]}},
-        {"files": {"a": [1, 2, 3, 4, 5, 6]}},
-        {"files": {"a": [1, 2, 3, 4, None]}},
-        {"files": {"a": [1, 2, 3, 4, "x"]}},
-        {"files": {"a": [1, 2, 3, 4, float("inf")]}},
-        {"files": {"a": [1, 2, 3, 4, float("nan")]}},
-    ],
-)
+GOOD: dict[str, Any] = {
+    "format": 1,
+    "key": KEY,
+    "snapshot": ID,
+    "restored": False,
+    "backup": None,
+    "files": {"a": [1, 2, 3, 4, 5]},
+    "place": 77,
+}
+
+
+def anything(*values: Any) -> tuple[Any, ...]:
+    return values
+
+
+WRONG: list[dict[str, Any]] = [
+    *({"format": value} for value in anything(2, None)),
+    *({"key": value} for value in anything(None, "", KEY + "2")),
+    *({"snapshot": value} for value in anything(None, "../x", 5)),
+    *({"backup": value} for value in anything("x", 5)),
+    *({"place": value} for value in anything("x", 1.5, True, [])),
+    *({"files": value} for value in anything(None, [], {"a": 5}, {"a": [1, 2, 3, 4]}, {"a": [1, 2, 3, 4, 5, 6]})),
+    *({"files": {"a": [1, 2, 3, 4, value]}} for value in anything(None, "x", float("inf"), float("nan"))),
+]
+
+
+@pytest.mark.parametrize("change", WRONG)
 def test_records_that_cannot_be_relied_on(change: dict[str, Any]) -> None:
     backend = MemoryBackend()
     backend.write(LiveRecord.blob(KEY), json.dumps(GOOD).encode())
-    assert LiveRecord.read(backend, KEY) == LiveRecord(ID, False, None, {"a": FileIdentity(1, 2, 3, 4, 5)})
+    assert LiveRecord.read(backend, KEY) == LiveRecord(ID, False, None, {"a": FileIdentity(1, 2, 3, 4, 5)}, 77)
     backend.write(LiveRecord.blob(KEY), json.dumps({**GOOD, **change}).encode())
     assert LiveRecord.read(backend, KEY) is None
 
@@ -88,7 +100,7 @@ def test_records_that_are_none(data: bytes) -> None:
 
 def test_every_truncation() -> None:
     backend = MemoryBackend()
-    RECORD.write(backend, KEY)
+    RECORD.write(backend, KEY, durable=False)
     data = backend.read(LiveRecord.blob(KEY))
     for end in range(len(data)):
         backend.write(LiveRecord.blob(KEY), data[:end])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.backends.backend import Backend, Batch, Entry
-from casvault.files.durable import TEMP_SUFFIX, fill_temp, sync_descriptor, sync_folder, write_durably
+from casvault.files.durable import TEMP_SUFFIX, fill_temp, make_folder, sync_descriptor, sync_folder, write_durably
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -38,14 +38,6 @@ class LocalBackend(Backend):
         """Return where the blob or folder ``name`` lies."""
         return self.root / name
 
-    def ensure_folder(self, folder: Path) -> None:
-        """Make ``folder`` and what is missing above it, durably, up to the root."""
-        if folder.is_dir():
-            return
-        self.ensure_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
-
     def _read(self, name: str, limit: int | None) -> bytes:
         with open(self.path(name), "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
@@ -60,7 +52,7 @@ class LocalBackend(Backend):
 
     def _write(self, name: str, data: bytes, durable: bool) -> None:
         path = self.path(name)
-        self.ensure_folder(path.parent)
+        make_folder(path.parent)
         write_durably(path, data, durable=durable)
 
     def _delete(self, name: str) -> None:
@@ -108,7 +100,7 @@ class _LocalBatch(Batch):
         with self._lock:
             known = path.parent in self._touched
         if not known:
-            self._backend.ensure_folder(path.parent)
+            make_folder(path.parent)
             with self._lock:
                 self._touched.add(path.parent)
         self._room.acquire()

@@ -28,26 +28,31 @@ from casvault.progress import Progress
 __all__ = ["Capture", "CapturedFile", "Patience", "capture"]
 
 _POLL = 0.2
-_STILL = 12.0
-"""Seconds without any change after which waiting for a set to become whole is given up."""
 _SETTLE = 0.5
 """Seconds for which a leftover .tmp must not change to be taken for stale."""
+_FRESH_NS = 60_000_000_000
+"""A .tmp that was written longer ago than this, in nanoseconds, is stale at first sight."""
 _IN_PLACE = 64 << 10
 """Files up to this many bytes are read at once: the trainer writes its summary in place."""
 _HANDLES = 256
 """With more files than this they are opened again for each read, to stay below the limit of descriptors."""
+_RESERVE = 120
+"""Descriptors that are left for everything else."""
 
 
 @dataclass(frozen=True)
 class Patience:
     """How long to wait for a whole save, in seconds, and whether to take what is there when that is over.
 
-    ``next_save``: wait first until the trainer has saved once more.
+    ``next_save``: wait first until the trainer has saved once more. ``still``: give up sooner, after so many
+    seconds in which
+    nothing moved.
     """
 
     seconds: float = 60.0
     allow_incomplete: bool = False
     next_save: bool = False
+    still: float = 12.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Capture:
         """Say which file was written to since it was opened, None for none: then what was read is not to be trusted."""
         by_descriptor = dict(zip(self._descriptors, self.files, strict=False))
         for descriptor, item in by_descriptor.items():
-            if isinstance(item.source, FileSource) and _identity(descriptor)[2:4] != item.identity[2:4]:
+            if isinstance(item.source, FileSource) and FileIdentity.of(os.fstat(descriptor))[2:4] != item.identity[2:4]:
                 return item.file.path
         for item in self.files:
             if isinstance(item.source, _PathSource) and item.source.identity() != item.identity:
@@ -97,6 +102,10 @@ class Capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
@@ -125,7 +134,7 @@ def capture(
             if patience.allow_incomplete and not watch.awaits_save:
                 attempt.incomplete = reason
                 return attempt
-            attempt.__exit__(None, None, None)
+            attempt.close()
             if watch.awaits_save:
                 raise IncompleteSave(
                     f"the trainer has not saved {attempt.model.name} within {patience.seconds:.0f} s; "
@@ -135,7 +144,7 @@ def capture(
                 f"{attempt.model.name} is not one whole save: {reason}. Try again, wait longer with --wait, "
                 "or take it as it is with --allow-incomplete."
             )
-        attempt.__exit__(None, None, None)
+        attempt.close()
         progress.message(f"waiting for a whole save: {reason}")
         progress.check()
         time.sleep(_POLL)
@@ -146,6 +155,7 @@ class _Watch:
 
     def __init__(self, model: Model, patience: Patience) -> None:
         self._end = time.monotonic() + patience.seconds
+        self._still = patience.still
         self._moved = time.monotonic()
         self._seen: dict[str, FileIdentity | None] = {}
         self._first = _identities(model) if patience.next_save else None
@@ -164,14 +174,19 @@ class _Watch:
                 return "the trainer has not saved since"
         if attempt.incomplete:
             return attempt.incomplete
-        if attempt.model.leftovers and time.monotonic() - self._moved < _SETTLE:
-            return f"{attempt.model.leftovers[0]} may be a save under way"
+        fresh = [name for name in attempt.model.leftovers if _fresh(now.get(name))]
+        if fresh and time.monotonic() - self._moved < _SETTLE:
+            return f"{fresh[0]} may be a save under way"
         return None
 
     def over(self) -> bool:
         """Tell whether to give up: time is up, or nothing has moved for a while and nothing will."""
         now = time.monotonic()
-        return now >= self._end or (not self.awaits_save and now - self._moved > _STILL)
+        return now >= self._end or (not self.awaits_save and now - self._moved > self._still)
+
+
+def _fresh(identity: FileIdentity | None) -> bool:
+    return identity is not None and abs(time.time_ns() - identity.mtime_ns) < _FRESH_NS
 
 
 def _attempt(model: Model, known: tuple[Mapping[str, FileIdentity], State] | None) -> Capture:
@@ -185,7 +200,7 @@ def _attempt(model: Model, known: tuple[Mapping[str, FileIdentity], State] | Non
             return taken
         taken.incomplete = _judge(taken) or vanished
     except BaseException:
-        taken.__exit__(None, None, None)
+        taken.close()
         raise
     return taken
 
@@ -193,7 +208,7 @@ def _attempt(model: Model, known: tuple[Mapping[str, FileIdentity], State] | Non
 def _open_all(taken: Capture) -> str | None:
     """Open all files of the model; return which one vanished meanwhile, if any did."""
     vanished = None
-    many = len(taken.model.files) > _HANDLES
+    many = len(taken.model.files) > _handles()
     for file in taken.model.files:
         path = taken.model.folder / file.path
         try:
@@ -216,10 +231,23 @@ def _open_all(taken: Capture) -> str | None:
     return vanished
 
 
+def _handles() -> int:
+    try:
+        import resource
+    except ImportError:
+        return _HANDLES
+    return max(0, min(_HANDLES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVE))
+
+
 def _judge(taken: Capture) -> str | None:
     """Say why the set is not one whole save, None where it is."""
     kind = kind_named(taken.model.kind)
     sources = {item.file.role: item.source for item in taken.files}
+    half = next(taken.model.folder.glob(".casvault_restore_*/journal.json"), None)
+    if half is not None:
+        return (
+            f"a restore into it was interrupted ({half.parent.name}), which the vault that it came from has to finish"
+        )
     taken.state = kind.state(sources.get, taken.model.type)
     missing = kind.missing(sources.keys(), taken.model.type, taken.state)
     if missing:
@@ -228,7 +256,7 @@ def _judge(taken: Capture) -> str | None:
     if torn:
         return torn
     for item in taken.files:
-        if _path_identity(taken.model.folder / item.file.path) != item.identity:
+        if FileIdentity.at(taken.model.folder / item.file.path) != item.identity:
             return f"{item.file.path} was replaced while it was being opened"
         if isinstance(item.source, MemorySource) and item.source.size != item.identity.size:
             return f"{item.file.path} is being written"
@@ -249,7 +277,7 @@ class _PathSource:
 
     def identity(self) -> FileIdentity | None:
         """Return what stat says of the file now."""
-        return _path_identity(self._path)
+        return FileIdentity.at(self._path)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return up to ``length`` bytes from ``offset``."""
@@ -260,17 +288,6 @@ class _PathSource:
             os.close(descriptor)
 
 
-def _identity(descriptor: int) -> FileIdentity:
-    return FileIdentity.of(os.fstat(descriptor))
-
-
-def _path_identity(path: Path) -> FileIdentity | None:
-    try:
-        return FileIdentity.of(os.stat(path, follow_symlinks=False))
-    except OSError:
-        return None
-
-
 def _identities(model: Model) -> dict[str, FileIdentity | None]:
     names = [file.path for file in model.files] + list(model.leftovers)
-    return {name: _path_identity(model.folder / name) for name in names}
+    return {name: FileIdentity.at(model.folder / name) for name in names}

@@ -60,6 +60,8 @@ def run(arguments: list[str] | None = None) -> None:
     """Run the command line and exit; errors become one sentence on stderr and an exit code."""
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _interrupt)
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         # A name with a character that the terminal's encoding lacks must not end in a traceback.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

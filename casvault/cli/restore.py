@@ -56,4 +56,4 @@ def command(
     if as_json:
         print_json(result.to_json())
     else:
-        say(describe_result(result), quiet=quiet)
+        say(describe_result(result, named), quiet=quiet)

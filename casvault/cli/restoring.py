@@ -54,8 +54,8 @@ def question(plan: RestorePlan) -> str:
     return f"{what[0].upper()}{what[1:]} {'file' if sum(counts.values()) - counts['keep'] == 1 else 'files'}?"
 
 
-def describe_result(result: RestoreResult) -> str:
-    """Return what a restore did, and the line that undoes it."""
+def describe_result(result: RestoreResult, vault: str | None) -> str:
+    """Return what a restore did, and the line that undoes it; ``vault`` is what was named with --vault."""
     plan = result.plan
     title, name = plain(plan.head.title), plain(plan.live.name)
     if plan.nothing_to_do:
@@ -67,7 +67,8 @@ def describe_result(result: RestoreResult) -> str:
     if result.backup is not None:
         how = "was there already as snapshot" if result.backup_existed else "is kept as"
         lines.append(f"What was there before {how} {plain(result.backup.title)!r} ({result.backup.id}).")
-        lines.append(f"To undo: casvault undo {_quoted(str(result.model_path))}")
+        named = f" --vault {_quoted(vault)}" if vault is not None else ""
+        lines.append(f"To undo: casvault{named} undo {_quoted(str(result.model_path))}")
     return "\n".join(lines)
 
 

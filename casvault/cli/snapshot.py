@@ -10,7 +10,7 @@ import click
 
 from casvault.cli.options import ask, common, make_progress, open_vault, print_json, say
 from casvault.cli.text import age, clock, plain, size
-from casvault.errors import AmbiguousError, UsageError
+from casvault.errors import PartialResult, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.option("--name", help="What to call the snapshot.")
 @click.option("--notes", help="What is worth remembering: parameters, why it was taken.")
 @click.option("--model", "model_name", metavar="NAME", help="What to call a model whose trainer is not known.")
-@click.option("--iteration", type=click.IntRange(min=0), help="The iteration, where the trainer is not known.")
+@click.option("--iteration", type=click.IntRange(0, 2**63 - 1), help="The iteration, where the trainer is not known.")
 @click.option("--loss", "loss", multiple=True, metavar="[NAME=]X", help="A loss, where the trainer is not known.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Anything else to record.")
 @click.option("--all", "take_all", is_flag=True, help="All models of the folder MODEL.")
@@ -37,6 +37,7 @@ __all__ = ["command"]
 )
 @click.option("--next-save", is_flag=True, help="Wait for the trainer's next save, then take that.")
 @click.option("--allow-incomplete", is_flag=True, help="Take what is there, and mark it, when no whole save comes.")
+@click.option("--read-all", is_flag=True, help="Also read files that look unchanged by size, times and inode.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask whether a large folder is one model.")
 @common
 @click.pass_obj
@@ -53,6 +54,7 @@ def command(
     wait: float | None,
     next_save: bool,
     allow_incomplete: bool,
+    read_all: bool,
     yes: bool,
     as_json: bool,
     quiet: bool,
@@ -64,36 +66,36 @@ def command(
     model that has snapshots, or a folder or file of any other trainer.
     """
     from casvault.capture import Patience
+    from casvault.vault.places import only
 
     vault = open_vault(named, model, offer=True)
     found = vault.models(model, model_name)
-    if len(found) > 1 and not take_all:
-        names = ", ".join(str(one.folder / one.name) for one in found)
-        raise AmbiguousError(f"{model} holds several models; say which, or --all: {names}.")
+    if not take_all:
+        only(model, found)
     _ask_about(found, yes)
     seconds = wait if wait is not None else math.inf if next_save else Patience().seconds
-    patience = Patience(seconds, allow_incomplete, next_save)
-    results = []
-    for one in found:
-        results.append(
-            vault.snapshot_of(
-                one,
-                name=name,
-                notes=notes,
-                iteration=iteration,
-                loss=_losses(loss),
-                meta=_pairs(meta),
-                patience=patience,
-                progress=make_progress(quiet or as_json),
-            )
-        )
+    patience = Patience(seconds, allow_incomplete, next_save, still=Patience().still if wait is None else math.inf)
+    results, failures = vault.snapshot_each(
+        found,
+        name=name,
+        notes=notes,
+        iteration=iteration,
+        loss=_losses(loss),
+        meta=_pairs(meta),
+        patience=patience,
+        progress=make_progress(quiet or as_json),
+        read_all=read_all,
+    )
     if as_json:
         print_json({"snapshots": [one.to_json() for one in results]} if take_all else results[0].to_json())
-        return
-    for result in results:
-        say(_describe(result), quiet=quiet)
-        for warning in result.warnings:
-            say(f"Warning: {plain(warning)}", err=True)
+    else:
+        for result in results:
+            say(_describe(result), quiet=quiet)
+            for warning in result.warnings:
+                say(f"Warning: {plain(warning)}", err=True)
+    if failures:
+        sentences = "; ".join(f"{model}: {error}" for model, error in failures.items())
+        raise PartialResult(f"{len(failures)} of {len(found)} models have no snapshot now: {sentences}")
 
 
 def _ask_about(found: list[Model], yes: bool) -> None:

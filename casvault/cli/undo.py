@@ -31,4 +31,4 @@ def command(named: str | None, model: str, dry_run: bool, yes: bool, as_json: bo
     if as_json:
         print_json(result.to_json())
     else:
-        say(describe_result(result), quiet=quiet)
+        say(describe_result(result, named), quiet=quiet)

@@ -7,21 +7,36 @@ because the kernel may have dropped the dirty pages and a second call would succ
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["TEMP_SUFFIX", "fill_temp", "sync_descriptor", "sync_folder", "write_durably"]
+__all__ = ["TEMP_SUFFIX", "fill_temp", "make_folder", "sync_descriptor", "sync_folder", "write_durably"]
 
 TEMP_SUFFIX = ".tmp"
 """What the name of an unfinished file ends with; such a file is never read."""
 
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 def sync_descriptor(descriptor: int) -> None:
-    """Put the bytes of an open file on the disk; raises OSError."""
+    """Put the bytes of an open file on the disk; raises OSError.
+
+    On macOS fsync leaves them in the drive's own cache; F_FULLFSYNC does not, where the file system has it.
+    """
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
     os.fsync(descriptor)
 
 
@@ -35,8 +50,21 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         sync_descriptor(descriptor)
+    except OSError as error:
+        # CIFS and some FUSE file systems cannot sync a folder at all; there is nothing else to be done there.
+        if error.errno not in _NO_SYNC:
+            raise
     finally:
         os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and what is missing above it, durably; raises OSError."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o666) -> tuple[int, Path]:

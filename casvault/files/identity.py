@@ -34,13 +34,17 @@ class FileIdentity(NamedTuple):
         """Take the identity out of a stat result."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
+    @classmethod
+    def at(cls, path: Path) -> FileIdentity | None:
+        """Return the identity of what is at ``path``, a link taken as itself; None where nothing is. Raises OSError."""
+        try:
+            return cls.of(os.stat(path, follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def settled(self, now_ns: int) -> bool:
         """Tell whether a later change is sure to show, given the file system's clock."""
         return now_ns - max(self.mtime_ns, self.ctime_ns) > SETTLE_NS
-
-    def same_file(self, other: FileIdentity) -> bool:
-        """Tell whether both are one file with the same bytes, leaving aside ctime, which a rename moves."""
-        return self[:4] == other[:4]
 
 
 def clock_ns(folder: Path, device: int) -> int:

@@ -24,6 +24,7 @@ MAX_DOCUMENT = 64 << 20
 _MARK = b',"checksum":"'
 _TAIL = len(_MARK) + 64 + len(b'"}\n')
 _MAX_INT = 1 << 63
+_MAX_NUMBER = 1e300
 _SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")
 """An escape for half a character; casvault writes characters as they are."""
 
@@ -121,6 +122,14 @@ class Fields:
         if not isinstance(value, list):
             raise self.bad(key, "is not a list")
         return tuple(make(item) for item in value)
+
+    def numbers(self, key: str) -> dict[str, Any] | None:
+        """Return an object whose values are null or finite numbers; None where it is null."""
+        values = self.scalars(key)
+        for value in (values or {}).values():
+            if value is not None and (type(value) not in (int, float) or abs(value) > _MAX_NUMBER):
+                raise self.bad(key, "holds more than numbers")
+        return values
 
     def scalars(self, key: str) -> dict[str, Any] | None:
         """Return an object whose values are null, truth values, numbers or strings; None where it is null."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from casvault.digest import Hasher, is_digest
 from casvault.errors import UnsupportedVault
@@ -165,8 +165,8 @@ class Manifest:
             source=model.text("source"),
             iteration=fields.whole_or_none("iteration"),
             run=fields.whole("run"),
-            loss=fields.scalars("loss"),
-            loss_last=fields.scalars("loss_last"),
+            loss=fields.numbers("loss"),
+            loss_last=fields.numbers("loss_last"),
             options=fields.scalars("options"),
             meta=fields.scalars("meta"),
             parent=fields.text_or_none("parent", Stamp.valid),
@@ -232,9 +232,13 @@ def _region(fields: Fields, file_size: int) -> Region:
 
 def _health(fields: Fields) -> dict[str, Any] | None:
     value = fields.values.get("health")
-    if value is not None and not isinstance(value, dict):
-        raise fields.bad("health", "is not an object")
-    return cast("dict[str, Any] | None", value)
+    if value is None:
+        return None
+    health = Fields(value, fields.name)
+    findings = health.items("findings", str)
+    if not all(isinstance(item, str) for item in value.get("findings", [])):
+        raise fields.bad("health", "holds findings that are not sentences")
+    return {"state": health.text("state"), "findings": list(findings)}
 
 
 def _is_nanoseconds(text: str) -> bool:

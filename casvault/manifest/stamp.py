@@ -15,7 +15,7 @@ from datetime import datetime, timedelta, timezone
 
 from casvault.errors import BadManifest
 
-__all__ = ["Stamp", "from_iso", "to_iso"]
+__all__ = ["Stamp", "from_iso", "iso_of_ns", "to_iso"]
 
 _PATTERN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
 _TIME = "%Y%m%dT%H%M%S.%f"
@@ -65,6 +65,16 @@ class Stamp:
 def to_iso(moment: datetime) -> str:
     """Write a moment as in a manifest: ``2026-11-24T03:15:00.123Z``."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_of_ns(nanoseconds: int | None) -> str | None:
+    """Write a time of a file as `to_iso` does; None for none, and for one that no calendar has."""
+    if nanoseconds is None:
+        return None
+    try:
+        return to_iso(datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc))
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def from_iso(text: str) -> datetime:

@@ -23,12 +23,13 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from casvault.errors import CasvaultError, DamageError, Locked, StorageError
-from casvault.files.durable import sync_folder, write_durably
+from casvault.files.durable import make_folder, sync_folder, write_durably
 from casvault.files.identity import FileIdentity
 from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
@@ -44,19 +45,23 @@ _MAX_JOURNAL = 64 << 20
 _FORMAT = 1
 
 
+Seen = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds: what a reboot, a remount or a move leaves as it was."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One file of the target.
 
-    ``staged`` is where its new bytes wait, None where the file is to be removed. ``old`` and ``new`` are the
-    identities of what was there and of
-    what will be, None for no file; a rename moves ctime, which is left aside.
+    ``staged`` is where its new bytes wait, None where the file is to be removed. ``old`` and ``new`` tell what was
+    there and
+    what will be, None for no file.
     """
 
     path: str
     staged: str | None
-    old: FileIdentity | None
-    new: FileIdentity | None
+    old: Seen | None
+    new: Seen | None
 
 
 @dataclass(frozen=True)
@@ -107,16 +112,17 @@ class Workplace:
         self._vault = vault
         self.folder = folder
         self.path = folder / name
+        self._new = False
         self._pointer = f"tmp/{name.replace('.casvault_restore_', 'restore-')}.json"
 
     @classmethod
     def begin(cls, vault: Vault, folder: Path, key: str) -> Workplace:
         """Make a workplace in ``folder``; the pointer comes first, so that nothing is left that nobody knows of."""
         made = cls(vault, folder, f".casvault_restore_{secrets.token_hex(8)}")
-        pointer = {"folder": str(folder), "name": made.path.name, "key": key}
-        vault.backend.write(made._pointer, json.dumps(pointer).encode())
+        made._point(key, sealed=False)
+        made._new = not folder.exists()
         try:
-            _make_folder(folder)
+            make_folder(folder)
             made.path.mkdir()
             (made.path / "files").mkdir()
             (made.path / "aside").mkdir()
@@ -132,6 +138,7 @@ class Workplace:
 
     def seal(self, journal: Journal) -> None:
         """Write the journal: from here on the restore will be finished, whatever happens."""
+        self._point(journal.key, sealed=True)
         write_durably(self.path / "journal.json", journal.to_bytes())
 
     def journal(self) -> Journal | None:
@@ -147,7 +154,8 @@ class Workplace:
         """Do every step that is not done yet; raises DamageError where somebody else changed a file, OSError."""
         self._check(journal)
         last = next((step for step in journal.steps if step.path == journal.last), None)
-        others = [step for step in journal.steps if step is not last]
+        # Removals first: a file may stand where a folder has to be.
+        others = sorted((step for step in journal.steps if step is not last), key=lambda step: step.staged is not None)
         unfinished = [step for step in others if not self._done(step)]
         if last is not None and (unfinished or not self._done(last)):
             self._put_aside(last)
@@ -163,7 +171,8 @@ class Workplace:
     def complete(self, journal: Journal) -> None:
         """Do what `apply` does, remember it for the next snapshot and for `undo`, and remove the workplace."""
         self.apply(journal)
-        self._vault.remember(journal.key, LiveRecord(journal.snapshot, restored=True, backup=journal.backup))
+        record = LiveRecord(journal.snapshot, restored=True, backup=journal.backup, place=self.folder.stat().st_ino)
+        self._vault.remember(journal.key, record, durable=True)
         self.clear()
 
     def clear(self) -> None:
@@ -175,12 +184,20 @@ class Workplace:
         shutil.rmtree(self.path, ignore_errors=True)
         if not self.path.exists():
             self._vault.backend.delete(self._pointer)
+            if self._new:
+                with suppress(OSError):
+                    self.folder.rmdir()
+
+    def _point(self, key: str, *, sealed: bool) -> None:
+        folder = self._vault.source_of(self.folder)
+        pointer = {"folder": folder, "name": self.path.name, "key": key, "sealed": sealed}
+        self._vault.backend.write(self._pointer, json.dumps(pointer).encode())
 
     def _aside(self) -> Path:
         return self.path / "aside" / "0"
 
     def _put_aside(self, step: Step) -> None:
-        if _identity(self.folder / step.path) is not None:
+        if _seen(self.folder / step.path) is not None:
             os.replace(self.folder / step.path, self._aside())
             sync_folder(self._aside().parent)
             sync_folder(self.folder)
@@ -190,17 +207,18 @@ class Workplace:
         if step.staged is None:
             target.unlink(missing_ok=True)
             return
-        _make_folder(target.parent)
+        make_folder(target.parent)
         os.replace(self.path / step.staged, target)
 
     def _done(self, step: Step) -> bool:
-        return _same(_identity(self.folder / step.path), step.new)
+        """Tell whether a step is behind us: what was staged has left, what is to be removed is gone."""
+        return not os.path.lexists(self.path / step.staged if step.staged is not None else self.folder / step.path)
 
     def _check(self, journal: Journal) -> None:
         for step in journal.steps:
-            now = _identity(self.folder / step.path)
-            moved_aside = step.path == journal.last and now is None and _same(_identity(self._aside()), step.old)
-            if not (_same(now, step.old) or _same(now, step.new) or moved_aside):
+            now = _seen(self.folder / step.path)
+            moved_aside = step.path == journal.last and now is None and _seen(self._aside()) == step.old
+            if now not in (step.old, step.new) and not moved_aside:
                 backup = (
                     f"what was there before is snapshot {journal.backup}" if journal.backup else "there is no backup"
                 )
@@ -244,21 +262,35 @@ def discard_interrupted(vault: Vault, key: str) -> None:
 
 
 def _places(vault: Vault, only: str | None) -> list[tuple[Workplace, str]]:
+    """Return every workplace that the vault points to, with its model's live key."""
     found = []
     for entry in vault.backend.list("tmp") if vault.path is not None else ():
-        if not _POINTER.fullmatch(entry.name):
+        pointer = _pointer(vault, entry.name) if _POINTER.fullmatch(entry.name) else None
+        if pointer is None or only not in (None, pointer["key"]):
             continue
-        try:
-            document = json.loads(vault.backend.read(f"tmp/{entry.name}", 1 << 20))
-            folder, name, key = Path(document["folder"]), str(document["name"]), str(document["key"])
-        except (CasvaultError, ValueError, KeyError, TypeError, RecursionError):
+        folder = vault.home / pointer["folder"]
+        place = Workplace(vault, folder, pointer["name"])
+        if not folder.is_dir() and not pointer.get("sealed"):
+            # It never came to anything.
+            vault.backend.delete(f"tmp/{entry.name}")
             continue
-        if _FOLDER.fullmatch(name) and folder.is_absolute() and only in (None, key):
-            found.append((Workplace(vault, folder, name), key))
+        found.append((place, pointer["key"]))
     return found
 
 
+def _pointer(vault: Vault, name: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(vault.backend.read(f"tmp/{name}", 1 << 20))
+        for key in ("folder", "name", "key"):
+            document[key].encode()
+    except (CasvaultError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return document if _FOLDER.fullmatch(document["name"]) else None
+
+
 def _roll_forward(place: Workplace) -> str | None:
+    if not place.folder.is_dir():
+        return f"a restore into {place.folder} was interrupted; it is finished once that folder is there again."
     journal = place.journal()
     if journal is None:
         place.clear()
@@ -268,21 +300,12 @@ def _roll_forward(place: Workplace) -> str | None:
     return f"casvault finished the restore of {journal.snapshot} into {place.folder} that was interrupted{backup}."
 
 
-def _make_folder(folder: Path) -> None:
-    """Make ``folder`` and what is missing above it, durably."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
-
-
 def _step(fields: Fields) -> Step:
     return Step(
         path=fields.text("path", _safe),
         staged=fields.text_or_none("staged", lambda text: re.fullmatch(r"(files|aside)/\d+", text) is not None),
-        old=_read_identity(fields, "old"),
-        new=_read_identity(fields, "new"),
+        old=_read_seen(fields, "old"),
+        new=_read_seen(fields, "new"),
     )
 
 
@@ -290,29 +313,21 @@ def _safe(path: str) -> bool:
     return model_path_problem(path) is None
 
 
-def _numbers(identity: FileIdentity | None) -> list[str] | None:
-    return None if identity is None else [str(number) for number in identity[:4]]
+def _numbers(seen: Seen | None) -> list[str] | None:
+    return None if seen is None else [str(number) for number in seen]
 
 
-def _read_identity(fields: Fields, key: str) -> FileIdentity | None:
+def _read_seen(fields: Fields, key: str) -> Seen | None:
     value: Any = fields.values.get(key)
     if value is None:
         return None
     try:
-        device, inode, size, mtime = (int(number) for number in value)
+        size, mtime_ns = (int(number) for number in value)
     except (TypeError, ValueError) as error:
-        raise fields.bad(key, "is not an identity of a file") from error
-    return FileIdentity(device, inode, size, mtime, 0)
+        raise fields.bad(key, "is not the size and time of a file") from error
+    return size, mtime_ns
 
 
-def _identity(path: Path) -> FileIdentity | None:
-    try:
-        return FileIdentity.of(os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return None
-
-
-def _same(one: FileIdentity | None, other: FileIdentity | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.same_file(other)
+def _seen(path: Path) -> Seen | None:
+    identity = FileIdentity.at(path)
+    return None if identity is None else (identity.size, identity.mtime_ns)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from casvault.digest import Hasher
+from casvault.capture.hashing import digest_of_source
 from casvault.errors import BadManifest, IncompleteSave, StorageError, UsageError
+from casvault.files.identity import FileIdentity
 from casvault.files.names import case_twins, model_path_problem
 from casvault.files.shared_open import open_shared
 from casvault.files.source import FileSource
 from casvault.manifest.manifest import FileEntry, Manifest
-from casvault.models import Model, generic_model, kind_named, resolve
+from casvault.models import Model, find_models, generic_model, kind_named, resolve
 from casvault.progress import Progress
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
@@ -37,6 +38,7 @@ class Change:
     path: str
     size: int
     entry: FileEntry | None = None
+    old: FileIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def plan_restore(
 def find_target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | None) -> Model:
     """Return the model that is at the target now, without files where there is none; raises UsageError."""
     folder, name = _target(vault, manifest, to, as_name)
-    return _live(manifest, folder, name, known_source=folder == vault.home / manifest.source)
+    return _live(vault, manifest, folder, name)
 
 
 def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | None) -> tuple[Path, str]:
@@ -113,8 +115,12 @@ def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | No
         folder, name = _explicit_target(manifest, Path(os.path.abspath(to)))
     if vault.path is not None and vault.path in (folder, *folder.parents):
         raise UsageError(f"{folder} is in the vault; say a folder outside of it with --to.")
+    if manifest.model_kind == "generic" and not manifest.single:
+        vault.check_outside(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; --to takes a model or a folder.")
+    if as_name and manifest.model_kind == "generic" and to is None:
+        raise UsageError("--as alone would put the files where they were; say with --to where the copy goes.")
     return folder, kind.rename(name, as_name) if as_name else name
 
 
@@ -126,6 +132,15 @@ def _explicit_target(manifest: Manifest, to: Path) -> tuple[Path, str]:
             return to.parent, _same_type(manifest, model)
         if manifest.model_type and to.name.endswith(f"_{manifest.model_type}"):
             return to.parent, to.name
+        neighbours = find_models(to.parent) if not to.exists() else []
+        for model in neighbours:
+            if model.name.rpartition("_")[0] == to.name and model.type == manifest.model_type:
+                return to.parent, model.name
+        if neighbours and "_" not in to.name:
+            raise UsageError(
+                f"a folder {to.name} among models would break the trainer; "
+                f"say {to}_{manifest.model_type} or another place."
+            )
     if to.exists():
         model = resolve(to)[0]
         return model.folder, _same_type(manifest, model)
@@ -141,28 +156,30 @@ def _same_type(manifest: Manifest, model: Model) -> str:
     return model.name
 
 
-def _live(manifest: Manifest, folder: Path, name: str, known_source: bool) -> Model:
+def _live(vault: Vault, manifest: Manifest, folder: Path, name: str) -> Model:
     """Return the model that is at the target now, without files where there is none."""
     nothing = Model(manifest.model_kind, name, manifest.model_type, folder, ())
     if not folder.is_dir():
         return nothing
     if manifest.model_kind == "generic":
-        return _live_generic(manifest, folder, nothing, known_source)
+        return _live_generic(vault, manifest, folder, nothing)
     # Only this model's files are looked at: what is wrong with a neighbour is none of our business.
     return next(iter(kind_named(manifest.model_kind).find(folder, name)), nothing)
 
 
-def _live_generic(manifest: Manifest, folder: Path, nothing: Model, known_source: bool) -> Model:
+def _live_generic(vault: Vault, manifest: Manifest, folder: Path, nothing: Model) -> Model:
     if manifest.single:
         own = [file.path for file in manifest.files if (folder / file.path).exists()]
         return generic_model(folder / own[0], nothing.name) if own else nothing
     live = replace(generic_model(folder), name=nothing.name)
     paths = {file.path for file in manifest.files}
     strangers = [file.path for file in live.files if file.path not in paths]
-    if strangers and not known_source:
+    record = vault.live(vault.live_key(live))
+    if strangers and (record is None or record.place != folder.stat().st_ino):
+        # A manifest alone is no proof that this is the folder it speaks of: the vault may be moved, or a stranger's.
         raise UsageError(
-            f"{folder} holds other files, such as {strangers[0]}, which a restore of a whole folder would remove; "
-            "say an empty or a new folder with --to."
+            f"{folder} holds other files, such as {strangers[0]}, which a restore of the whole folder would remove, "
+            "and this vault does not know the folder; take a snapshot of it first, or say a new one with --to."
         )
     return live
 
@@ -195,36 +212,30 @@ def _changes(folder: Path, live: Model, entries: list[FileEntry], progress: Prog
             if os.path.lexists(path):
                 raise UsageError(f"{path} is in the way and is not a file of the model; move it first.")
             changes.append(Change("add", entry.path, entry.size, entry))
-        elif _is_right(path, entry, progress):
-            changes.append(Change("keep", entry.path, entry.size, entry))
         else:
-            changes.append(Change("replace", entry.path, entry.size, entry))
+            right, old = _compare(path, entry, progress)
+            changes.append(Change("keep" if right else "replace", entry.path, entry.size, entry, old))
     progress.finish()
-    wanted = {entry.path for entry in entries}
-    for extra in sorted(there - wanted):
-        changes.append(Change("remove", extra, (folder / extra).stat().st_size))
+    for extra in sorted(there - {entry.path for entry in entries}):
+        old = FileIdentity.at(folder / extra)
+        if old is not None:
+            changes.append(Change("remove", extra, old.size, None, old))
     return tuple(changes)
 
 
-def _is_right(path: Path, entry: FileEntry, progress: Progress) -> bool:
-    """Tell whether the file at ``path`` has the bytes of ``entry`` already."""
+def _compare(path: Path, entry: FileEntry, progress: Progress) -> tuple[bool, FileIdentity | None]:
+    """Tell whether the file at ``path`` has the bytes of ``entry`` already, and what stat says of it."""
     try:
         descriptor = open_shared(path)
     except FileNotFoundError:
-        return False
+        return False, None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}.") from error
     try:
-        size = os.fstat(descriptor).st_size
-        if size != entry.size:
+        identity = FileIdentity.of(os.fstat(descriptor))
+        if identity.size != entry.size:
             progress.advance(entry.size)
-            return False
-        source = FileSource(descriptor, size)
-        hasher = Hasher()
-        for offset in range(0, size, 1 << 20):
-            piece = source.read_at(offset, 1 << 20)
-            hasher.update(piece)
-            progress.advance(len(piece))
-        return hasher.hexdigest() == entry.digest
+            return False, identity
+        return digest_of_source(FileSource(descriptor, identity.size), progress) == entry.digest, identity
     finally:
         os.close(descriptor)

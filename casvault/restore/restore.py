@@ -9,7 +9,6 @@ docs/decisions/0004-restore-by-journal.md.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from casvault.capture import Patience
-from casvault.errors import NoSpace, StorageError
+from casvault.errors import IncompleteSave, NoSpace, StorageError
 from casvault.files.identity import FileIdentity
 from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore.journal import Journal, Step, Workplace, discard_interrupted, finish_interrupted
 from casvault.restore.plan import RestorePlan, find_target, plan_restore
 from casvault.restore.stage import stage_file
-from casvault.snapshot import Annotation, live_key, take_held
+from casvault.snapshot import Annotation, take_held
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
@@ -92,7 +91,7 @@ def restore(
     """
     options, progress = options or RestoreOptions(), progress or Progress()
     begun = time.monotonic()
-    key = live_key(vault, find_target(vault, vault.manifest(head.id), options.to, options.as_name))
+    key = vault.live_key(find_target(vault, vault.manifest(head.id), options.to, options.as_name))
     finish_interrupted(vault, only=key)
     with vault.locks.model(key, "restore"):
         plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
@@ -107,13 +106,13 @@ def restore(
 
 def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress: Progress) -> tuple[Head | None, bool]:
     _check_space(vault, plan, options.backup)
-    place = Workplace.begin(vault, plan.folder, live_key(vault, plan.live))
+    place = Workplace.begin(vault, plan.folder, vault.live_key(plan.live))
     try:
         staged = _stage(vault, plan, place, progress)
         backup, existed = _backup(vault, plan, progress) if options.backup else (None, False)
         progress.check()
-        journal = _journal(vault, plan, staged, place, backup)
-        place.seal(journal)
+        _check_unchanged(plan)
+        place.seal(journal := _journal(vault, plan, staged, place, backup))
     except OSError as error:
         place.clear()
         raise StorageError(f"cannot write to {plan.folder}: {error.strerror}; nothing was changed.") from error
@@ -132,7 +131,7 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
             f"the restore into {plan.folder} was interrupted ({error.filename}: {error.strerror}); "
             "close what uses the file, and any casvault command on this vault finishes it."
         ) from error
-    discard_interrupted(vault, live_key(vault, plan.live))
+    discard_interrupted(vault, vault.live_key(plan.live))
     return backup, existed
 
 
@@ -181,20 +180,31 @@ def _finder(live: Model) -> Callable[[], Model]:
     return find
 
 
+def _check_unchanged(plan: RestorePlan) -> None:
+    """Raise IncompleteSave where a file is not what was compared and backed up: somebody saved meanwhile."""
+    for change in plan.changes:
+        if FileIdentity.at(plan.folder / change.path) != change.old:
+            raise IncompleteSave(
+                f"{change.path} was changed while the restore was prepared; stop the training, then try again. "
+                "Nothing was changed."
+            )
+
+
 def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Workplace, backup: Head | None) -> Journal:
     kind = kind_named(plan.manifest.model_kind)
     last = kind.path_of(kind.last_role, plan.live.name) if kind.last_role is not None else None
     steps = []
     for change in plan.changes:
-        old = _identity(plan.folder / change.path)
-        if change.path in staged:
-            steps.append(Step(change.path, staged[change.path], old, _identity(place.path / staged[change.path])))
+        old = (change.old.size, change.old.mtime_ns) if change.old is not None else None
+        if change.entry is not None and change.path in staged:
+            new = (change.entry.size, change.entry.mtime_ns)
+            steps.append(Step(change.path, staged[change.path], old, new))
         elif change.action == "remove":
             steps.append(Step(change.path, None, old, None))
         elif change.path == last:
             # Right already; it still goes aside and comes back, so that the model cannot be started in between.
             steps.append(Step(change.path, "aside/0", old, old))
-    return Journal(live_key(vault, plan.live), plan.head.id, backup.id if backup else None, last, tuple(steps))
+    return Journal(vault.live_key(plan.live), plan.head.id, backup.id if backup else None, last, tuple(steps))
 
 
 def _check_space(vault: Vault, plan: RestorePlan, backup: bool) -> None:
@@ -225,13 +235,12 @@ def _is_stored(vault: Vault, plan: RestorePlan) -> bool:
 
 def _remember(vault: Vault, plan: RestorePlan) -> None:
     """Remember what is in place, where a restore had nothing to do; what `undo` goes back to stays."""
-    key = live_key(vault, plan.live)
+    key = vault.live_key(plan.live)
     before = vault.live(key)
-    vault.remember(key, LiveRecord(plan.head.id, restored=True, backup=before.backup if before is not None else None))
-
-
-def _identity(path: Path) -> FileIdentity | None:
-    try:
-        return FileIdentity.of(os.stat(path, follow_symlinks=False))
-    except FileNotFoundError:
-        return None
+    record = LiveRecord(
+        plan.head.id,
+        restored=True,
+        backup=before.backup if before is not None else None,
+        place=plan.folder.stat().st_ino,
+    )
+    vault.remember(key, record, durable=True)

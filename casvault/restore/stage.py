@@ -33,7 +33,8 @@ def stage_file(vault: Vault, entry: FileEntry, path: Path, progress: Progress) -
         descriptor = os.open(path, _FLAGS, 0o600)
         try:
             _write(vault, entry, descriptor, progress)
-            if hasattr(os, "fchmod"):
+            # On Windows a mode is only the read-only mark, which would keep the trainer from replacing the file.
+            if os.name != "nt":
                 os.fchmod(descriptor, entry.mode)
             os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
             sync_descriptor(descriptor)

@@ -9,7 +9,6 @@ from casvault.models import Model
 from casvault.progress import Progress
 from casvault.restore.plan import RestorePlan, plan_restore
 from casvault.restore.restore import RestoreOptions, RestoreResult, restore
-from casvault.snapshot import live_key
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
@@ -36,12 +35,7 @@ def undo_options(model: Model) -> RestoreOptions:
 def backup_of(vault: Vault, model: Model) -> Head:
     """Return the snapshot that holds what was there before the last restore; raises NotFound."""
     heads = {head.id: head for head in vault.heads()}
-    record = vault.live(live_key(vault, model))
+    record = vault.live(vault.live_key(model))
     if record is not None and record.backup in heads:
         return heads[record.backup]
-    if record is None:
-        source = vault.source_of(model.folder)
-        for head in reversed(heads.values()):
-            if head.kind == "auto-backup" and (head.model_name, head.source) == (model.name, source):
-                return head
     raise NotFound(f"there is nothing to undo for {model.name}: no restore replaced anything here.")

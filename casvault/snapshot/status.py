@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from casvault.capture import Patience, capture
 from casvault.errors import CasvaultError
-from casvault.manifest.stamp import to_iso
+from casvault.manifest.stamp import iso_of_ns
 from casvault.models import Model
-from casvault.snapshot.take import live_key
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
@@ -70,7 +68,7 @@ def status(vault: Vault, model: Model) -> Status:
         model=model,
         iteration=iteration,
         loss=taken.state.loss,
-        saved_at=to_iso(datetime.fromtimestamp(saved / 1e9, timezone.utc)) if saved is not None else None,
+        saved_at=iso_of_ns(saved),
         size=sum(size for size, _ in times.values()),
         incomplete=taken.incomplete,
         problems=taken.state.problems,
@@ -82,7 +80,7 @@ def status(vault: Vault, model: Model) -> Status:
 
 def _equal(vault: Vault, model: Model, heads: list[Head], times: dict[str, tuple[int, int]]) -> Head | None:
     """Return the snapshot that the live model was captured as or restored from, if no file changed since."""
-    record = vault.live(live_key(vault, model))
+    record = vault.live(vault.live_key(model))
     candidates = [head for head in heads if record is not None and head.id == record.snapshot] or heads[-1:]
     for head in candidates:
         try:

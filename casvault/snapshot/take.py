@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from casvault.capture import Capture, Patience, capture
-from casvault.digest import Hasher
+from casvault.capture.hashing import digest_of_source
 from casvault.errors import CasvaultError, IncompleteSave, UsageError
 from casvault.files.identity import FileIdentity, clock_ns
 from casvault.files.names import case_twins
 from casvault.manifest.label import Label, check_name, check_notes
 from casvault.manifest.manifest import FileEntry, Manifest, contents_of
-from casvault.manifest.stamp import to_iso
+from casvault.manifest.stamp import iso_of_ns, to_iso
 from casvault.models import Model, State
 from casvault.progress import Progress
 from casvault.snapshot.ingest import Ingest, ingesting
@@ -27,9 +28,11 @@ from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
-__all__ = ["Annotation", "SnapshotResult", "live_key", "take", "take_held"]
+__all__ = ["Annotation", "SnapshotResult", "take", "take_held"]
 
 _TRIES = 5
+_BRIEF = 2.0
+"""Seconds to wait for a save under the model's lock: it was whole a moment ago."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Annotation:
 
     def checked(self) -> Annotation:
         """Return the same with name and notes as they will be kept; raises UsageError."""
+        for text in (*(self.loss or ()), *(self.meta or ()), *(self.meta or {}).values()):
+            if not text.isprintable():
+                raise UsageError(f"{text!r} has characters that cannot be shown; say it without them.")
         return replace(self, name=check_name(self.name), notes=check_notes(self.notes))
 
 
@@ -102,29 +108,40 @@ class _Previous:
         )
 
 
-def live_key(vault: Vault, model: Model) -> str:
-    """Return the key under which a vault remembers the model that is in place."""
-    return f"{vault.source_of(model.folder)}\n{model.name}"
-
-
 def take(
     vault: Vault,
     find: Callable[[], Model],
     annotation: Annotation,
     patience: Patience,
     progress: Progress | None = None,
+    *,
+    read_all: bool = False,
 ) -> SnapshotResult:
-    """Take a snapshot of the model that ``find`` looks up; raises what capture and the backend raise."""
-    annotation = annotation.checked()
-    with vault.locks.model(live_key(vault, find()), "snapshot"):
-        return _take(vault, find, annotation, patience, progress or Progress(), held=False)
+    """Take a snapshot of the model that ``find`` looks up; raises what capture and the backend raise.
+
+    With ``read_all`` every byte is read, also of files that look unchanged.
+    """
+    annotation, progress = annotation.checked(), progress or Progress()
+    vault.check_outside_of(find())
+    for attempt in range(_TRIES):
+        # No lock is held while the trainer is waited for; what is whole then is captured again under the lock.
+        capture(find, patience, _previous(vault, find()).known(), progress).close()
+        patience = replace(patience, next_save=False)
+        brief = replace(patience, seconds=min(patience.seconds, _BRIEF))
+        try:
+            with vault.locks.model(vault.live_key(find()), "snapshot"):
+                return _take(vault, find, annotation, brief, progress, held=False, read_all=read_all)
+        except IncompleteSave:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def take_held(
     vault: Vault, find: Callable[[], Model], annotation: Annotation, patience: Patience, progress: Progress
 ) -> SnapshotResult:
     """Do what `take` does for a caller that holds the vault's shared lock and the model's already."""
-    return _take(vault, find, annotation.checked(), patience, progress, held=True)
+    return _take(vault, find, annotation.checked(), patience, progress, held=True, read_all=False)
 
 
 def _take(
@@ -134,18 +151,23 @@ def _take(
     patience: Patience,
     progress: Progress,
     held: bool,
+    read_all: bool,
 ) -> SnapshotResult:
     begun = time.monotonic()
-    previous = _previous(vault, find())
+    model = find()
+    previous = _previous(vault, model)
+    if read_all:
+        previous = replace(previous, record=None)
     for attempt in range(_TRIES):
+        # By the clock before the first open: what is written after that must not pass for settled.
+        now = _clock(vault, model)
         with capture(find, patience, previous.known(), progress) as taken:
             _check_twins(taken)
             try:
-                if held:
+                with nullcontext() if held else vault.locks.shared("snapshot"):
                     result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
-                else:
-                    with vault.locks.shared("snapshot"):
-                        result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
+                    if not result.existing:
+                        _remember(vault, taken, result.id, previous, now)
             except IncompleteSave:
                 # Written to in place while it was read: what was read is void, the objects are harmless.
                 if attempt == _TRIES - 1:
@@ -176,7 +198,6 @@ def _ingest(
         progress.check()
         vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
     progress.finish()
-    _remember(vault, taken, manifest.id, previous)
     return SnapshotResult(
         head=vault.head(manifest.id),
         new_bytes=ingest.new_bytes,
@@ -208,11 +229,10 @@ def _manifest(
     restarted = (
         parent is not None and iteration is not None and parent.iteration is not None and iteration < parent.iteration
     )
-    saved = taken.saved_ns
     return Manifest(
         id=vault.new_id(),
         created=to_iso(datetime.now(timezone.utc)),
-        saved_at=to_iso(datetime.fromtimestamp(saved / 1e9, timezone.utc)) if saved is not None else None,
+        saved_at=iso_of_ns(taken.saved_ns),
         kind=annotation.kind,
         model_kind=model.kind,
         model_name=model.name,
@@ -234,7 +254,7 @@ def _manifest(
 
 
 def _previous(vault: Vault, model: Model) -> _Previous:
-    record = vault.live(live_key(vault, model))
+    record = vault.live(vault.live_key(model))
     heads = {head.id: head for head in vault.heads()}
     if record is None or record.snapshot not in heads:
         record = None
@@ -260,18 +280,13 @@ def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | N
     """Return a snapshot with exactly the contents of the capture, None where there is none."""
     total = sum(item.identity.size for item in taken.files)
     rivals = [head for head in vault.heads() if head.size == total and not head.label.thinned]
-    rivals = [head for head in rivals if head.file_count == len(taken.files)]
+    rivals = [head for head in rivals if head.file_count == len(taken.files) and _same_kind(head, taken.model)]
     if not rivals:
         return None
     progress.start("comparing", total)
     digests = {}
     for item in taken.files:
-        hasher = Hasher()
-        for offset in range(0, item.identity.size, 1 << 20):
-            piece = item.source.read_at(offset, 1 << 20)
-            hasher.update(piece)
-            progress.advance(len(piece))
-        digests[item.file.path] = hasher.hexdigest()
+        digests[item.file.path] = digest_of_source(item.source, progress)
     progress.finish()
     contents = contents_of(digests)
     # One that people named says more in "is kept as" than the newest.
@@ -283,6 +298,12 @@ def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | N
     return None
 
 
+def _same_kind(head: Head, model: Model) -> bool:
+    """Tell whether a snapshot is of such a model: one file's is never that of a whole folder, whatever is in it."""
+    told = head.document["model"]
+    return (told["kind"], told["name"], told["single"]) == (model.kind, model.name, model.single)
+
+
 def _all_there(vault: Vault, id: str) -> bool:
     try:
         return all(vault.objects.has(chunk.digest) for chunk in vault.manifest(id).chunks())
@@ -290,14 +311,21 @@ def _all_there(vault: Vault, id: str) -> bool:
         return False
 
 
-def _remember(vault: Vault, taken: Capture, id: str, previous: _Previous) -> None:
-    if not taken.files:
-        return
-    folder = vault.path / "tmp" if vault.path is not None else taken.model.folder
-    now = clock_ns(folder, taken.files[0].identity.device)
+def _clock(vault: Vault, model: Model) -> int:
+    try:
+        device = model.folder.stat().st_dev
+    except OSError:
+        device = -1
+    return clock_ns(vault.path / "tmp" if vault.path is not None else model.folder, device)
+
+
+def _remember(vault: Vault, taken: Capture, id: str, previous: _Previous, now: int) -> None:
+    """Remember what is in place now; a failure costs a full read the next time, no more."""
     settled = {item.file.path: item.identity for item in taken.files if item.identity.settled(now)}
     backup = previous.record.backup if previous.record is not None else None
-    vault.remember(live_key(vault, taken.model), LiveRecord(id, False, backup, settled))
+    with suppress(CasvaultError, OSError):
+        record = LiveRecord(id, False, backup, settled, taken.model.folder.stat().st_ino)
+        vault.remember(vault.live_key(taken.model), record)
 
 
 def _check_twins(taken: Capture) -> None:

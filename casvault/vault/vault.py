@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.backends import Backend, LocalBackend
-from casvault.errors import NotFound, NoVault, StorageError, UsageError
+from casvault.errors import CasvaultError, NotFound, NoVault, StorageError, UsageError
+from casvault.files.durable import make_folder
 from casvault.files.locks import FolderLocks, Locks
 from casvault.manifest.label import Label
 from casvault.manifest.stamp import Stamp
@@ -25,11 +26,12 @@ from casvault.vault.live import LiveRecord
 
 if TYPE_CHECKING:
     from casvault.manifest.manifest import Manifest
+    from casvault.models import Model
 
 __all__ = ["VAULT_FOLDER", "Vault"]
 
 VAULT_FOLDER = ".casvault"
-_FOLDERS = ("objects", "snapshots", "labels", "pending", "tmp", "cache")
+_FOLDERS = ("objects", "snapshots", "labels", "live", "pending", "tmp", "cache")
 _WORKSPACE = ("model", "data_src", "data_dst")
 _README = """\
 This folder is a casvault vault: snapshots of trained models.
@@ -65,9 +67,9 @@ class Vault:
         _check_place(path)
         backend = LocalBackend(path)
         try:
-            backend.ensure_folder(path)
+            make_folder(path)
             for name in _FOLDERS:
-                backend.ensure_folder(path / name)
+                make_folder(path / name)
             for name in ("lock", "gate"):
                 (path / name).touch()
         except OSError as error:
@@ -105,9 +107,14 @@ class Vault:
 
     def commit(self, manifest: Manifest, label: Label) -> None:
         """Write a snapshot whose objects are durable; it exists when this returns."""
+        data = manifest.to_bytes()
+        try:
+            type(manifest).parse(data, manifest.id)
+        except CasvaultError as error:
+            raise UsageError(f"this cannot be recorded in a way that could be read again: {error}") from error
         if label != Label(manifest.id):
             self.write_label(label)
-        self.backend.write(f"{SNAPSHOTS}/{manifest.id}.json", manifest.to_bytes())
+        self.backend.write(f"{SNAPSHOTS}/{manifest.id}.json", data)
 
     def write_label(self, label: Label) -> None:
         """Write a label that wins over all earlier ones of its snapshot."""
@@ -131,13 +138,40 @@ class Vault:
         """Whether a restore is under way, or was interrupted."""
         return any(entry.name.startswith("restore-") for entry in self.backend.list("tmp"))
 
+    def live_key(self, model: Model) -> str:
+        """Return the key under which the vault remembers a model: where it really is, and its name."""
+        return f"{self._real_place(model.folder)}\n{model.name}"
+
+    def names_in(self, folder: Path) -> list[str]:
+        """Return the names of the models that the vault remembers in ``folder``."""
+        place = self._real_place(folder)
+        keys = [key.rpartition("\n") for key in LiveRecord.keys(self.backend)]
+        return sorted(name for where, _, name in keys if where == place)
+
+    def _real_place(self, folder: Path) -> str:
+        home, real = Path(os.path.realpath(self.home)), Path(os.path.realpath(folder))
+        return (real.relative_to(home) if real.is_relative_to(home) else real).as_posix()
+
     def live(self, key: str) -> LiveRecord | None:
         """Return what is remembered of the model that ``key`` stands for."""
         return LiveRecord.read(self.backend, key)
 
-    def remember(self, key: str, record: LiveRecord) -> None:
-        """Remember ``record`` for the model that ``key`` stands for."""
-        record.write(self.backend, key)
+    def remember(self, key: str, record: LiveRecord, *, durable: bool = False) -> None:
+        """Remember ``record`` for the model that ``key`` stands for; raises NoSpace, StorageError."""
+        record.write(self.backend, key, durable=durable)
+
+    def check_outside_of(self, model: Model) -> None:
+        """Refuse a model that is the whole of a folder in which the vault lies; raises UsageError."""
+        if model.kind == "generic" and not model.single:
+            self.check_outside(model.folder)
+
+    def check_outside(self, folder: Path) -> None:
+        """Refuse a model whose folder the vault lies in, where a restore would remove it; raises UsageError."""
+        if self.path is None:
+            return
+        inside = Path(os.path.relpath(os.path.realpath(self.path), os.path.realpath(folder)))
+        if inside.parts[:1] != ("..",) and not inside.is_absolute() and not inside.name.startswith(VAULT_FOLDER):
+            raise UsageError(f"the vault {self.path} lies in the model's folder {folder}; move it out of there first.")
 
 
 def open_vault(path: Path) -> tuple[LocalBackend, VaultConfig]:

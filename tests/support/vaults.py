@@ -22,7 +22,7 @@ from casvault.vault.config import VaultConfig
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
-__all__ = ["ID", "make_entry", "make_head", "make_manifest", "make_vault", "memory_vault", "stamp", "store"]
+__all__ = ["ID", "make_entry", "make_head", "make_manifest", "make_vault", "memory_vault", "sealed", "stamp", "store"]
 
 ID = "20261124T031500.123Z-1f3c9a"
 
@@ -95,6 +95,12 @@ def make_head(id: str = ID, name: str | None = None, deleted: bool = False, **ch
     manifest = make_manifest(id, **changes)
     label = Label(id, name=name, deleted=deleted)
     return Head(manifest.head(), label, manifest.logical_size, len(manifest.files), manifest.contents)
+
+
+def sealed(body: bytes) -> bytes:
+    """Write by hand the document of a JSON object: its bytes but the brace, and their checksum."""
+    assert body.endswith(b"}")
+    return body[:-1] + b',"checksum":"' + digest_of(body[:-1]).encode() + b'"}\n'
 
 
 def store(backend: Backend, plain: bytes, layout: Layout | None = None) -> ObjectName:
