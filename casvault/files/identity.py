@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from casvault.files.durable import fill_temp
 
-__all__ = ["SETTLE_NS", "FileIdentity", "clock_ns"]
+__all__ = ["SETTLE_NS", "FileIdentity", "clock_ns", "is_plain_folder"]
 
 SETTLE_NS = 2_000_000_000
 """How much older than the clock a file must be to be trusted, in nanoseconds: FAT's time stamps have a grain of 2 s."""
@@ -45,6 +45,11 @@ class FileIdentity(NamedTuple):
     def settled(self, now_ns: int) -> bool:
         """Tell whether a later change is sure to show, given the file system's clock."""
         return now_ns - max(self.mtime_ns, self.ctime_ns) > SETTLE_NS
+
+
+def is_plain_folder(path: Path) -> bool:
+    """Tell whether ``path`` is a folder and no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def clock_ns(folder: Path, device: int) -> int:

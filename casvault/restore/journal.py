@@ -30,7 +30,7 @@ from typing import Any
 
 from casvault.errors import CasvaultError, DamageError, Locked, StorageError
 from casvault.files.durable import make_folder, sync_folder, write_durably
-from casvault.files.identity import FileIdentity
+from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp
@@ -206,9 +206,20 @@ class Workplace:
         target = self.folder / step.path
         if step.staged is None:
             target.unlink(missing_ok=True)
+            self._remove_emptied(target.parent)
             return
+        if is_plain_folder(target):
+            _remove_empty(target)
         make_folder(target.parent)
         os.replace(self.path / step.staged, target)
+
+    def _remove_emptied(self, folder: Path) -> None:
+        while folder != self.folder:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
 
     def _done(self, step: Step) -> bool:
         """Tell whether a step is behind us: what was staged has left, what is to be removed is gone."""
@@ -330,4 +341,10 @@ def _read_seen(fields: Fields, key: str) -> Seen | None:
 
 def _seen(path: Path) -> Seen | None:
     identity = FileIdentity.at(path)
-    return None if identity is None else (identity.size, identity.mtime_ns)
+    return None if identity is None or is_plain_folder(path) else (identity.size, identity.mtime_ns)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove ``folder`` and the folders in it; raises OSError where one holds a file."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        os.rmdir(place)

@@ -15,7 +15,7 @@ from typing import Any
 
 from casvault.capture.hashing import digest_of_source
 from casvault.errors import BadManifest, IncompleteSave, StorageError, UsageError
-from casvault.files.identity import FileIdentity
+from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.files.names import case_twins, model_path_problem
 from casvault.files.shared_open import open_shared
 from casvault.files.source import FileSource
@@ -204,12 +204,14 @@ def _renamed(manifest: Manifest, name: str, thinned: Sequence[str]) -> list[File
 
 def _changes(folder: Path, live: Model, entries: list[FileEntry], progress: Progress) -> tuple[Change, ...]:
     there = {file.path for file in live.files} | set(live.leftovers)
+    whole = live.kind == "generic" and not live.single
     progress.start("comparing", sum(entry.size for entry in entries if entry.path in there))
     changes = []
     for entry in entries:
         path = folder / entry.path
         if entry.path not in there:
-            if os.path.lexists(path):
+            # In a folder that is a model as a whole, a folder in a file's place goes with the files in it.
+            if os.path.lexists(path) and not (whole and is_plain_folder(path)):
                 raise UsageError(f"{path} is in the way and is not a file of the model; move it first.")
             changes.append(Change("add", entry.path, entry.size, entry))
         else:

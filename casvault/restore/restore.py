@@ -18,7 +18,7 @@ from typing import Any
 
 from casvault.capture import Patience
 from casvault.errors import IncompleteSave, NoSpace, StorageError
-from casvault.files.identity import FileIdentity
+from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore.journal import Journal, Step, Workplace, discard_interrupted, finish_interrupted
@@ -183,7 +183,10 @@ def _finder(live: Model) -> Callable[[], Model]:
 def _check_unchanged(plan: RestorePlan) -> None:
     """Raise IncompleteSave where a file is not what was compared and backed up: somebody saved meanwhile."""
     for change in plan.changes:
-        if FileIdentity.at(plan.folder / change.path) != change.old:
+        path = plan.folder / change.path
+        if change.action == "add" and is_plain_folder(path):
+            continue
+        if FileIdentity.at(path) != change.old:
             raise IncompleteSave(
                 f"{change.path} was changed while the restore was prepared; stop the training, then try again. "
                 "Nothing was changed."

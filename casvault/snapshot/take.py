@@ -31,6 +31,7 @@ from casvault.vault.vault import Vault
 __all__ = ["Annotation", "SnapshotResult", "take", "take_held"]
 
 _TRIES = 5
+_LATEST_NS = 1 << 63
 _BRIEF = 2.0
 """Seconds to wait for a save under the model's lock: it was whole a moment ago."""
 
@@ -162,7 +163,7 @@ def _take(
         # By the clock before the first open: what is written after that must not pass for settled.
         now = _clock(vault, model)
         with capture(find, patience, previous.known(), progress) as taken:
-            _check_twins(taken)
+            _check_files(taken)
             try:
                 with nullcontext() if held else vault.locks.shared("snapshot"):
                     result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
@@ -328,8 +329,11 @@ def _remember(vault: Vault, taken: Capture, id: str, previous: _Previous, now: i
         vault.remember(vault.live_key(taken.model), record)
 
 
-def _check_twins(taken: Capture) -> None:
+def _check_files(taken: Capture) -> None:
     """Refuse what could not be restored everywhere; raises UsageError."""
+    for item in taken.files:
+        if abs(item.identity.mtime_ns) >= _LATEST_NS:
+            raise UsageError(f"{item.file.path} has a time stamp that cannot be recorded; `touch` it, then try again.")
     twins = case_twins(item.file.path for item in taken.files)
     if twins is not None:
         raise UsageError(f"the files {twins[0]!r} and {twins[1]!r} are one file on Windows and macOS; rename one.")
