@@ -155,13 +155,14 @@ def test_models_are_found_by_what_people_type(tmp_path: Path, monkeypatch: pytes
         "workspace/model/new_SAEHD",
     ]  # fmt: skip
     for one in typed:
-        assert (vault.model(one).name, vault.model(one).folder) == (NAME, model.folder)
+        (found,) = vault.models(one)
+        assert (found.name, found.folder) == (NAME, model.folder)
     with pytest.raises(NotFound):
-        vault.model(NAME)
+        vault.models(NAME)
     vault.snapshot(model.folder)
     monkeypatch.chdir(os.path.dirname(sys.executable))
     for one in (NAME, "new"):
-        assert vault.model(one).folder == model.folder
+        assert [found.folder for found in vault.models(one)] == [model.folder]
     assert [found.name for found in vault.live_models()] == [NAME]
 
 

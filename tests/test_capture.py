@@ -202,13 +202,10 @@ def test_a_temporary_file_that_grows_is_waited_for(model: SampleModel, monkeypat
     assert f"{NAME}_encoder.npy.tmp may be a save under way" in why_not(model.folder, Patience(0.05))
 
 
-def test_what_never_becomes_whole_is_given_up_before_patience_ends(
-    model: SampleModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_STILL", 0.05)
+def test_what_never_becomes_whole_is_given_up_before_patience_ends(model: SampleModel) -> None:
     (model.folder / f"{NAME}_decoder.npy").unlink()
     begun = time.monotonic()
-    assert "decoder.npy is not there" in why_not(model.folder, Patience(600.0))
+    assert "decoder.npy is not there" in why_not(model.folder, Patience(600.0, still=0.05))
     assert time.monotonic() - begun < 300
 
 

@@ -18,7 +18,7 @@ from casvault import __version__, api
 from casvault.cli.main import COMMANDS
 from casvault.demo.model import SampleModel
 from casvault.manifest.label import Label
-from tests.support.command import call, clean_environment, spawn, start
+from tests.support.command import call, clean_environment, spawn
 from tests.support.trainer import NAME, contents, make_model, tree, wreck
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -212,16 +212,26 @@ def test_exit_1_for_a_half_saved_model(model: SampleModel, tmp_path: Path) -> No
     assert "--allow-incomplete" in done.err
 
 
+_WAITING = """
+import sys
+from casvault.cli.main import run
+from casvault.progress import Progress
+
+Progress.message = lambda self, text: open("waiting", "w").close()
+run(sys.argv[1:])
+"""
+
+
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_exit_130_when_interrupted(two: SampleModel, tmp_path: Path, number: signal.Signals) -> None:
-    """A process that waits for the next save is interrupted while it holds the model's lock."""
+    """A process that waits for the trainer's next save is told to stop."""
     before = tree(tmp_path, "workspace")
-    for path in (tmp_path / ".casvault/tmp").iterdir():
-        path.unlink()
-    with start(tmp_path, "snapshot", "workspace/model", "--next-save") as process:
-        end = time.monotonic() + 60
-        while not list((tmp_path / ".casvault/tmp").glob("model-*.lock")) and time.monotonic() < end:
+    command = [sys.executable, "-c", _WAITING, "snapshot", "workspace/model", "--next-save"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "waiting").exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)

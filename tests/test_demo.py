@@ -19,7 +19,13 @@ from tests.support.trainer import NAME, make_model
 def test_the_demo_runs_and_leaves_nothing(tmp_path: Path) -> None:
     done = spawn(tmp_path, "demo", TMPDIR=str(tmp_path), TEMP=str(tmp_path), TMP=str(tmp_path))
     assert (done.code, done.err) == (0, "")
-    for words in ("before GAN", "Restored 'before GAN'", "Proof: all 7 files", "All is well", "To undo: casvault undo"):
+    for words in (
+        "before GAN",
+        "Restored 'before GAN'",
+        "Proof: all 7 files",
+        "All is well",
+        "To undo: casvault --vault",
+    ):
         assert words in done.out
     assert list(tmp_path.iterdir()) == []
 

@@ -70,10 +70,10 @@ def manifests(draw: st.DrawFn) -> Manifest:
     made = make_manifest(
         draw(stamps),
         kind=draw(st.sampled_from(KINDS)),
-        model_name=draw(texts.filter(bool)),
+        model_name=draw(st.sampled_from(["new_SAEHD", "XSeg", "лицо 1_AMP", "x" * 255])),
         model_type=draw(st.none() | texts),
         source=draw(texts),
-        single=draw(st.booleans()),
+        single=len(files) == 1 and draw(st.booleans()),
         saved_at=draw(st.none() | st.just("2026-11-24T03:12:00.000Z")),
         iteration=draw(st.none() | st.integers(0, 2**63 - 1)),
         run=draw(st.integers(0, 2**63 - 1)),

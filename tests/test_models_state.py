@@ -263,3 +263,19 @@ def test_torn(summary: bytes | None, iteration: int | None, reason: str | None) 
 def test_a_generic_model_tells_nothing() -> None:
     assert Generic().state(_reader(data__dat=_data()), None) == State()
     assert Generic().torn(_reader(summary__txt=b""), State()) is None
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "cut"),
+    [
+        (b"\x80\x04", b"u.", False),
+        (b"\x93NUMPY", b"\0\0", False),
+        (b"\x80\x04", b"u", True),
+        (b"\0\0", b"\0.", True),
+        (b"", b"", True),
+    ],
+)
+def test_a_weight_file_that_a_power_cut_left_is_named(start: bytes, end: bytes, cut: bool) -> None:
+    read = _reader(**{"encoder__npy": start + end, "data__dat": b"\0"})
+    told = DFL.damage(read, ["encoder.npy", "data.dat"])
+    assert told == (["encoder.npy is empty, cut short or overwritten."] if cut else [])

@@ -398,10 +398,10 @@ def test_a_single_file(vault: api.Vault, tmp_path: Path) -> None:
 
 def test_a_folder_with_models_deeper_down_is_doubted(vault: api.Vault, model: SampleModel, tmp_path: Path) -> None:
     (tmp_path / "workspace" / "notes.txt").write_text("x")
-    found = vault.model(tmp_path / "workspace")
+    (found,) = vault.models(tmp_path / "workspace")
     assert found.kind == "generic"
     assert "models deeper down" in (doubt(found) or "")
-    assert doubt(vault.model(place(model))) is None
+    assert doubt(vault.models(place(model))[0]) is None
 
 
 def test_a_folder_with_many_files_or_bytes_is_doubted(
@@ -411,11 +411,11 @@ def test_a_folder_with_many_files_or_bytes_is_doubted(
     folder.mkdir()
     for number in range(201):
         (folder / str(number)).write_bytes(b"x")
-    assert "201 files" in (doubt(vault.model(folder)) or "")
+    assert "201 files" in (doubt(vault.models(folder)[0]) or "")
     (folder / "200").unlink()
-    assert doubt(vault.model(folder)) is None
+    assert doubt(vault.models(folder)[0]) is None
     monkeypatch.setattr("casvault.snapshot.scope._MANY_BYTES", 199)
-    assert "GB" in (doubt(vault.model(folder)) or "")
+    assert "GB" in (doubt(vault.models(folder)[0]) or "")
 
 
 @posix

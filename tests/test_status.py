@@ -92,7 +92,7 @@ def test_it_reads_no_tensor_and_changes_nothing(
     read = []
 
     def noted(source: FileSource, offset: int, length: int) -> bytes:
-        if source.size in sizes and source.size > 64 << 10:
+        if source.size in sizes and source.size > 64 << 10 and length > 1:
             read.append(source.size)
         return read_at(source, offset, length)
 

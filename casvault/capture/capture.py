@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -249,6 +249,8 @@ def _judge(taken: Capture) -> str | None:
             f"a restore into it was interrupted ({half.parent.name}), which the vault that it came from has to finish"
         )
     taken.state = kind.state(sources.get, taken.model.type)
+    damage = kind.damage(sources.get, sources.keys())
+    taken.state = replace(taken.state, problems=(*taken.state.problems, *damage))
     missing = kind.missing(sources.keys(), taken.model.type, taken.state)
     if missing:
         return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there"

@@ -29,6 +29,9 @@ def describe_plan(plan: RestorePlan, backup: bool) -> str:
     ]
     if head.incomplete:
         lines.append("It holds an incomplete save.")
+    if not head.healthy:
+        findings = " ".join(map(str, head.document["health"]["findings"]))
+        lines.append(f"It was not in good health: {plain(findings)}")
     if head.label.thinned:
         lines.append(
             f"It was thinned: {plain(', '.join(head.label.thinned))} will be missing; the trainer starts those afresh."

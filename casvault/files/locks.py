@@ -79,6 +79,8 @@ class FolderLocks(Locks):
     @contextmanager
     def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
         """Hold the lock of the model that ``key`` stands for."""
+        # Copying tools drop empty folders.
+        (self._root / "tmp").mkdir(exist_ok=True)
         path = self._root / "tmp" / f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
         with _opened(path) as file:
             try:

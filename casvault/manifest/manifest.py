@@ -24,6 +24,7 @@ __all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
 _MAX_DIMENSIONS = 32
+_MAX_NAME = 255
 _NANOSECONDS = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -154,13 +155,15 @@ class Manifest:
         if twins is not None:
             raise fields.bad("files", f"holds {twins[0]!r} and {twins[1]!r}, which some systems take for one")
         model = Fields(fields.values.get("model"), fields.name)
+        if model.flag("single") and len(files) != 1:
+            raise fields.bad("files", "are not one, as the model's are")
         return cls(
             id=name,
             created=fields.text("created", _is_time),
             saved_at=fields.text_or_none("saved_at", _is_time),
             kind=fields.text("kind", KINDS.__contains__),
             model_kind=model.text("kind"),
-            model_name=model.text("name", lambda text: 0 < len(text) <= 255),
+            model_name=model.text("name", _is_model_name),
             model_type=model.text_or_none("type"),
             source=model.text("source"),
             iteration=fields.whole_or_none("iteration"),
@@ -243,6 +246,10 @@ def _health(fields: Fields) -> dict[str, Any] | None:
 
 def _is_nanoseconds(text: str) -> bool:
     return _NANOSECONDS.fullmatch(text) is not None and abs(int(text)) < 1 << 63
+
+
+def _is_model_name(text: str) -> bool:
+    return 0 < len(text) <= _MAX_NAME and text.isprintable() and not set(text) & set("/\\")
 
 
 def _is_time(text: str) -> bool:

@@ -21,6 +21,7 @@ from casvault.models.model import ModelFile, State
 
 __all__ = ["DeepFaceLab"]
 
+_PICKLE, _STOP, _NUMPY = b"\x80", b".", b"\x93"
 DATA = "data.dat"
 SUMMARY = "summary.txt"
 _TEMPORARY = ".tmp"
@@ -123,9 +124,22 @@ class DeepFaceLab(Kind):
             return f"{SUMMARY} is of iteration {told}, {DATA} of {state.iteration}"
         return None
 
+    def damage(self, read: Callable[[str], ByteSource | None], roles: Collection[str]) -> list[str]:
+        """Name weight files that do not begin and end as a pickle does: the traces of a power cut or a full disk."""
+        cut = [role for role in sorted(roles) if role.endswith(".npy") and _is_cut(read(role))]
+        return [f"{role} is empty, cut short or overwritten." for role in cut]
+
     def is_optimizer(self, role: str) -> bool:
         """Tell it by the name: "src_dst_opt.npy", "256_opt.npy"."""
         return role == "opt.npy" or role.endswith("_opt.npy")
+
+
+def _is_cut(source: ByteSource | None) -> bool:
+    """Tell whether a weight file lacks a pickle's first or last byte; a real ``.npy`` has no last one."""
+    if source is None:
+        return False
+    first = source.read_at(0, 1)
+    return first != _NUMPY and (first != _PICKLE or source.read_at(source.size - 1, 1) != _STOP)
 
 
 def _is_saved_by_rename(role: str) -> bool:

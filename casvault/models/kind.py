@@ -106,6 +106,13 @@ class Kind(ABC):
         """Say why the files are not of one save, judged by their content; None when they may be."""
         return None
 
+    def damage(self, read: Callable[[str], ByteSource | None], roles: Collection[str]) -> list[str]:
+        """Return a sentence for each file that cannot be what the trainer wrote, whichever save it is of.
+
+        ``roles`` are those that are there; ``read`` gives the bytes of one, of which only a few should be read.
+        """
+        return []
+
     def is_optimizer(self, role: str) -> bool:
         """Tell whether the file holds only the optimizer's moments, which training can do without."""
         return False

@@ -119,16 +119,18 @@ class Workplace:
     def begin(cls, vault: Vault, folder: Path, key: str) -> Workplace:
         """Make a workplace in ``folder``; the pointer comes first, so that nothing is left that nobody knows of."""
         made = cls(vault, folder, f".casvault_restore_{secrets.token_hex(8)}")
-        made._point(key, sealed=False)
         made._new = not folder.exists()
         try:
+            made._point(key, sealed=False)
             make_folder(folder)
-            made.path.mkdir()
-            (made.path / "files").mkdir()
-            (made.path / "aside").mkdir()
+            for place in (made.path, made.path / "files", made.path / "aside"):
+                place.mkdir()
         except OSError as error:
             made.clear()
             raise StorageError(f"cannot write to {folder}: {error.strerror}; nothing was changed.") from error
+        except CasvaultError:
+            made.clear()
+            raise
         return made
 
     def sync(self) -> None:

@@ -63,7 +63,7 @@ class HeadIndex:
                 continue
             kept[id] = record
             heads.append(_head(record))
-        if changed or len(known) != len(kept):
+        if cached and (changed or len(known) != len(kept)):
             self._remember(kept)
         return heads
 

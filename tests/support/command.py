@@ -15,7 +15,7 @@ from unittest import mock
 import casvault
 from casvault.cli.main import _run
 
-__all__ = ["Outcome", "call", "clean_environment", "spawn", "start"]
+__all__ = ["Outcome", "call", "clean_environment", "spawn"]
 
 _ROOT = Path(casvault.__file__).parents[1]
 
@@ -58,21 +58,16 @@ def call(cwd: Path, *arguments: str | Path) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def start(cwd: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """Start the command line as a process, in the folder ``cwd``."""
-    return subprocess.Popen(
+def spawn(cwd: Path, *arguments: str | Path, **environment: str) -> Outcome:
+    """Run the command line as a process in the folder ``cwd``, and wait for its end."""
+    done = subprocess.run(
         [sys.executable, "-m", "casvault", *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**environment),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
+        timeout=120,
+        check=False,
     )
-
-
-def spawn(cwd: Path, *arguments: str | Path, **environment: str) -> Outcome:
-    """Run the command line as a process and wait for its end."""
-    with start(cwd, *arguments, **environment) as process:
-        out, err = process.communicate(timeout=120)
-    return Outcome(process.returncode, out, err)
+    return Outcome(done.returncode, done.stdout, done.stderr)
