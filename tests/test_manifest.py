@@ -330,3 +330,10 @@ def test_another_format(value: Any) -> None:
 def test_a_manifest_under_another_name() -> None:
     with pytest.raises(BadManifest, match="not the name it is stored under"):
         Manifest.parse(document(), stamp(77))
+
+
+@pytest.mark.parametrize("name", ["", "../x_SAEHD", "a/b", "a\\b", "\x1b[31mred", "x\u202ey", "x" * 256])
+def test_names_of_models_that_are_none(name: str) -> None:
+    data = replace(make_manifest(), model_name=name).to_bytes()
+    with pytest.raises(BadManifest, match="name is missing or not of its form"):
+        Manifest.parse(data, make_manifest().id)

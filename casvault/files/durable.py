@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +71,7 @@ def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o
 
     The caller syncs, closes and renames it. Nothing is left behind when it raises OSError.
     """
-    path = folder / f".{secrets.token_hex(8)}{TEMP_SUFFIX}"
+    path = folder / f".{os.urandom(8).hex()}{TEMP_SUFFIX}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
         for piece in pieces:

@@ -12,10 +12,8 @@ Owns the invariant that no lock outlives its process and none has to be removed 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -79,6 +77,8 @@ class FolderLocks(Locks):
     @contextmanager
     def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
         """Hold the lock of the model that ``key`` stands for."""
+        import hashlib
+
         # Copying tools drop empty folders.
         (self._root / "tmp").mkdir(exist_ok=True)
         path = self._root / "tmp" / f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
@@ -104,7 +104,7 @@ class FolderLocks(Locks):
         import socket
 
         # The lock is on a file of its own: on Windows nobody could read a card that is locked.
-        stem = f"{_CARD}{os.getpid()}-{secrets.token_hex(4)}"
+        stem = f"{_CARD}{os.getpid()}-{os.urandom(4).hex()}"
         card, lock = (self._root / "tmp" / f"{stem}{suffix}" for suffix in (".json", _CARD_LOCK))
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
         try:

@@ -9,8 +9,8 @@ even where a clock was set back.
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from datetime import datetime, timedelta, timezone
 
 from casvault.errors import BadManifest
@@ -59,7 +59,7 @@ class Stamp:
                 moment = max(moment, Stamp.time(newest) + _MILLISECOND)
             except (OverflowError, ValueError):
                 raise BadManifest(f"{newest} is dated after the end of time: delete it, then run gc.") from None
-        return f"{moment.strftime(_TIME)[:19]}Z-{secrets.token_hex(3)}"
+        return f"{moment.strftime(_TIME)[:19]}Z-{os.urandom(3).hex()}"
 
 
 def to_iso(moment: datetime) -> str:

@@ -8,7 +8,7 @@ requires a feature unknown here, is refused before anything in it is touched.
 from __future__ import annotations
 
 import json
-import uuid
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -19,12 +19,19 @@ from casvault.manifest.stamp import to_iso
 
 __all__ = ["CONFIG", "FORMAT", "VaultConfig"]
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CONFIG = "vault.json"
 FORMAT = 1
 _FEATURES: frozenset[str] = frozenset()
 """Required features that this version has."""
 
 MAX_CONFIG = 1 << 20
+
+
+def _new_uuid() -> str:
+    import uuid
+
+    return str(uuid.uuid4())
 
 
 def _now() -> str:
@@ -35,7 +42,7 @@ def _now() -> str:
 class VaultConfig:
     """The contents of vault.json. ``max_depth`` is how many bases may stand behind an object that is written."""
 
-    uuid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    uuid: str = field(default_factory=_new_uuid)
     created: str = field(default_factory=_now)
     chunking: ChunkingParameters = field(default_factory=ChunkingParameters)
     max_depth: int = 2
@@ -67,7 +74,7 @@ class VaultConfig:
             )
         try:
             return cls(
-                uuid=str(uuid.UUID(document["uuid"])),
+                uuid=_checked_uuid(document["uuid"]),
                 created=str(document["created"]),
                 chunking=ChunkingParameters.checked(document["chunking"]),
                 max_depth=_bounded(document["max_depth"]),
@@ -76,6 +83,12 @@ class VaultConfig:
             raise NoVault(
                 f"{where} is not a vault that can be used: its vault.json holds a wrong value ({error})."
             ) from error
+
+
+def _checked_uuid(value: Any) -> str:
+    if not isinstance(value, str) or _UUID.fullmatch(value) is None:
+        raise ValueError(f"uuid {str(value)[:40]!r}")
+    return value
 
 
 def _bounded(value: Any) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from casvault.files.durable import make_folder
 from casvault.files.locks import FolderLocks, Locks
 from casvault.manifest.label import Label
 from casvault.manifest.stamp import Stamp
-from casvault.objects import ObjectStore
 from casvault.vault.config import CONFIG, MAX_CONFIG, VaultConfig
 from casvault.vault.head import Head
 from casvault.vault.heads import LABELS, MAX_DOCUMENT, SNAPSHOTS, HeadIndex
@@ -27,6 +27,7 @@ from casvault.vault.live import LiveRecord
 if TYPE_CHECKING:
     from casvault.manifest.manifest import Manifest
     from casvault.models import Model
+    from casvault.objects import ObjectStore
 
 __all__ = ["VAULT_FOLDER", "Vault"]
 
@@ -51,7 +52,6 @@ class Vault:
         self.config = config
         self.path = path
         self.threads = threads or default_threads()
-        self.objects = ObjectStore(backend)
         self.index = HeadIndex(backend)
         self.locks: Locks = FolderLocks(path) if path is not None else Locks()
 
@@ -120,6 +120,13 @@ class Vault:
         """Write a label that wins over all earlier ones of its snapshot."""
         stamp = Stamp.new(self.index.newest_label(label.snapshot))
         self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """The objects; imported on first use, since lists have no need of them."""
+        from casvault.objects import ObjectStore
+
+        return ObjectStore(self.backend)
 
     @property
     def home(self) -> Path:
