@@ -420,6 +420,19 @@ def test_a_model_that_somebody_went_on_with_is_left_alone(scene: Scene, role: st
     check_clean(place)
 
 
+def test_a_file_whose_new_bytes_are_gone_is_not_taken_for_done(scene: Scene) -> None:
+    place = _interrupted(scene, 2)
+    staged = sorted(next((place / "workspace/model").glob(".casvault_restore_*")).glob("files/*"))
+    staged[0].unlink()
+    before = tree(place / "workspace")
+    (told,) = _open(place).finish_interrupted()
+    assert "was lost since" in told
+    assert tree(place / "workspace") == before
+    _open(place).restore("first")
+    assert _own(place) == scene.states["first"]
+    check_clean(place)
+
+
 def test_a_restore_that_still_runs_is_left_alone(scene: Scene) -> None:
     place = _interrupted(scene, 2)
     vault = _open(place)

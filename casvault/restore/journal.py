@@ -228,17 +228,19 @@ class Workplace:
         return not os.path.lexists(self.path / step.staged if step.staged is not None else self.folder / step.path)
 
     def _check(self, journal: Journal) -> None:
+        """Raise DamageError where a file is neither the old nor the new one, or the new one is nowhere."""
         for step in journal.steps:
             now = _seen(self.folder / step.path)
             moved_aside = step.path == journal.last and now is None and _seen(self._aside()) == step.old
-            if now not in (step.old, step.new) and not moved_aside:
+            lost = step.staged is not None and self._done(step) and now != step.new
+            if lost or (now not in (step.old, step.new) and not moved_aside):
                 backup = (
                     f"what was there before is snapshot {journal.backup}" if journal.backup else "there is no backup"
                 )
+                what = "lost" if lost else "changed"
                 raise DamageError(
-                    f"a restore was interrupted and {self.folder / step.path} was changed since, "
-                    f"so it was not finished; {backup}, "
-                    f"and {self.path} may be deleted once the model is as it should be."
+                    f"a restore was interrupted and {self.folder / step.path} was {what} since; it was not finished, "
+                    f"and {backup}. Restore any snapshot there, or delete {self.path} to keep what is there."
                 )
 
 
