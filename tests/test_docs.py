@@ -18,6 +18,7 @@ from blake3 import blake3
 
 import casvault
 from casvault import api, errors
+from casvault.capture import Patience
 from casvault.cli.main import COMMANDS, main
 from casvault.codecs import CODEC_IDS, Layout, codec_of
 from casvault.demo.model import SampleModel
@@ -109,8 +110,11 @@ def test_no_page_speaks_of_an_option_that_is_not_there() -> None:
 
 
 def test_the_default_of_wait_is_told() -> None:
-    wait = next(parameter for parameter in command_of("snapshot").params if parameter.name == "wait")
-    assert f"`--wait` is {wait.default:g} if not given" in page("cli.md")
+    seconds = f"{Patience().seconds:g}"
+    assert f"`--wait` is {seconds} if not given" in page("cli.md")
+    wait = next(option for option in command_of("snapshot").params if option.name == "wait")
+    assert isinstance(wait, click.Option)
+    assert f": {seconds} by default" in str(wait.help)
 
 
 def test_exit_codes() -> None:
