@@ -11,6 +11,7 @@ Owns the invariant that a set which is not whole is never taken for one.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -231,6 +232,18 @@ def _open_all(taken: Capture) -> str | None:
     return vanished
 
 
+def _half_restored(model: Model) -> Path | None:
+    """Return the journal of an interrupted restore of this very model, None where there is none."""
+    for path in model.folder.glob(".casvault_restore_*/journal.json"):
+        try:
+            key = str(json.loads(path.read_bytes())["key"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return path
+        if key.rpartition("\n")[2] == model.name:
+            return path
+    return None
+
+
 def _handles() -> int:
     try:
         import resource
@@ -243,7 +256,7 @@ def _judge(taken: Capture) -> str | None:
     """Say why the set is not one whole save, None where it is."""
     kind = kind_named(taken.model.kind)
     sources = {item.file.role: item.source for item in taken.files}
-    half = next(taken.model.folder.glob(".casvault_restore_*/journal.json"), None)
+    half = _half_restored(taken.model)
     if half is not None:
         return (
             f"a restore into it was interrupted ({half.parent.name}), which the vault that it came from has to finish"

@@ -23,7 +23,7 @@ import os
 import re
 import secrets
 import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp
+from casvault.models import Model
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
@@ -154,7 +155,7 @@ class Workplace:
 
     def apply(self, journal: Journal) -> None:
         """Do every step that is not done yet; raises DamageError where somebody else changed a file, OSError."""
-        self._check(journal)
+        self.check(journal)
         last = next((step for step in journal.steps if step.path == journal.last), None)
         # Removals first: a file may stand where a folder has to be.
         others = sorted((step for step in journal.steps if step is not last), key=lambda step: step.staged is not None)
@@ -166,9 +167,14 @@ class Workplace:
         for folder in sorted({(self.folder / step.path).parent for step in others} | {self.folder}):
             if folder.is_dir():
                 sync_folder(folder)
+        # A trainer that saves right now is met here: the sign of a model must not come back onto a mixture.
+        self._check_in_place(journal, others)
         if last is not None and not self._done(last):
+            if _seen(self.folder / last.path) is not None:
+                raise self._changed(journal, last, "changed")
             self._do(last)
             sync_folder(self.folder)
+        self._check_in_place(journal, list(journal.steps))
 
     def complete(self, journal: Journal) -> None:
         """Do what `apply` does, remember it for the next snapshot and for `undo`, and remove the workplace."""
@@ -207,7 +213,8 @@ class Workplace:
     def _do(self, step: Step) -> None:
         target = self.folder / step.path
         if step.staged is None:
-            target.unlink(missing_ok=True)
+            if not is_plain_folder(target):
+                target.unlink(missing_ok=True)
             self._remove_emptied(target.parent)
             return
         if is_plain_folder(target):
@@ -225,37 +232,45 @@ class Workplace:
 
     def _done(self, step: Step) -> bool:
         """Tell whether a step is behind us: what was staged has left, what is to be removed is gone."""
-        return not os.path.lexists(self.path / step.staged if step.staged is not None else self.folder / step.path)
+        if step.staged is None:
+            return _seen(self.folder / step.path) is None
+        return not os.path.lexists(self.path / step.staged)
 
-    def _check(self, journal: Journal) -> None:
+    def check(self, journal: Journal) -> None:
         """Raise DamageError where a file is neither the old nor the new one, or the new one is nowhere."""
         for step in journal.steps:
             now = _seen(self.folder / step.path)
             moved_aside = step.path == journal.last and now is None and _seen(self._aside()) == step.old
-            lost = step.staged is not None and self._done(step) and now != step.new
-            if lost or (now not in (step.old, step.new) and not moved_aside):
-                backup = (
-                    f"what was there before is snapshot {journal.backup}" if journal.backup else "there is no backup"
-                )
-                what = "lost" if lost else "changed"
-                raise DamageError(
-                    f"a restore was interrupted and {self.folder / step.path} was {what} since; it was not finished, "
-                    f"and {backup}. Restore any snapshot there, or delete {self.path} to keep what is there."
-                )
+            if step.staged is not None and self._done(step) and now != step.new:
+                raise self._changed(journal, step, "lost")
+            if now not in (step.old, step.new) and not moved_aside:
+                raise self._changed(journal, step, "changed")
+
+    def _check_in_place(self, journal: Journal, steps: list[Step]) -> None:
+        for step in steps:
+            if _seen(self.folder / step.path) != step.new:
+                raise self._changed(journal, step, "changed")
+
+    def _changed(self, journal: Journal, step: Step, what: str) -> DamageError:
+        backup = f"what was there before is snapshot {journal.backup}" if journal.backup else "there is no backup"
+        return DamageError(
+            f"a restore was interrupted and {self.folder / step.path} was {what} since; it was not finished, "
+            f"and {backup}. Restore any snapshot there, or delete {self.path} to keep what is there."
+        )
 
 
-def finish_interrupted(vault: Vault, only: str | None = None) -> list[str]:
+def finish_interrupted(vault: Vault, only: str | None = None, *, held: bool = False) -> list[str]:
     """Finish, or clean up after, every restore into which a crash came; return a sentence for each.
 
     A restore that is still running is left alone. One that cannot be finished, since its files were changed or are
-    in use, is
-    told as well and left as it is. With ``only``, just those of the model with that live key.
+    in use, is told as well and left as it is. With ``only``, just those of the model with that live key, whose lock
+    the caller has if ``held``.
     """
     told = []
-    for place, key in _places(vault, only):
+    for place, key, sealed in _places(vault, only):
         try:
-            with vault.locks.model(key, "finish a restore", wait=0.0):
-                sentence = _roll_forward(place)
+            with nullcontext() if held else vault.locks.model(key, "finish a restore", wait=0.0):
+                sentence = _roll_forward(place, sealed)
         except Locked:
             continue
         except CasvaultError as error:
@@ -267,29 +282,33 @@ def finish_interrupted(vault: Vault, only: str | None = None) -> list[str]:
     return told
 
 
-def discard_interrupted(vault: Vault, key: str) -> None:
-    """Drop what interrupted restores of a model left, after a new one has put every file in place.
+def discard_interrupted(vault: Vault, model: Model) -> None:
+    """Drop what interrupted restores of ``model`` left in its folder, now that every file is in place.
 
-    The caller holds the model's lock.
+    The caller holds the model's lock. Also found are workplaces that no pointer of this vault leads to any more.
     """
-    for place, _ in _places(vault, key):
+    for path in model.folder.glob(".casvault_restore_*"):
+        if not _FOLDER.fullmatch(path.name):
+            continue
+        place = Workplace(vault, model.folder, path.name)
+        try:
+            journal = place.journal()
+        except CasvaultError:
+            continue
+        if journal is not None and journal.key.rpartition("\n")[2] == model.name:
+            place.clear()
+    for place, _, _ in _places(vault, vault.live_key(model)):
         place.clear()
 
 
-def _places(vault: Vault, only: str | None) -> list[tuple[Workplace, str]]:
-    """Return every workplace that the vault points to, with its model's live key."""
+def _places(vault: Vault, only: str | None) -> list[tuple[Workplace, str, bool]]:
+    """Return every workplace that the vault points to, with its model's live key and whether it was sealed."""
     found = []
     for entry in vault.backend.list("tmp") if vault.path is not None else ():
         pointer = _pointer(vault, entry.name) if _POINTER.fullmatch(entry.name) else None
-        if pointer is None or only not in (None, pointer["key"]):
-            continue
-        folder = vault.home / pointer["folder"]
-        place = Workplace(vault, folder, pointer["name"])
-        if not folder.is_dir() and not pointer.get("sealed"):
-            # It never came to anything.
-            vault.backend.delete(f"tmp/{entry.name}")
-            continue
-        found.append((place, pointer["key"]))
+        if pointer is not None and only in (None, pointer["key"]):
+            place = Workplace(vault, vault.home / pointer["folder"], pointer["name"])
+            found.append((place, str(pointer["key"]), bool(pointer.get("sealed"))))
     return found
 
 
@@ -303,8 +322,8 @@ def _pointer(vault: Vault, name: str) -> dict[str, Any] | None:
     return document if _FOLDER.fullmatch(document["name"]) else None
 
 
-def _roll_forward(place: Workplace) -> str | None:
-    if not place.folder.is_dir():
+def _roll_forward(place: Workplace, sealed: bool) -> str | None:
+    if sealed and not place.folder.is_dir():
         return f"a restore into {place.folder} was interrupted; it is finished once that folder is there again."
     journal = place.journal()
     if journal is None:

@@ -169,7 +169,7 @@ def _live(vault: Vault, manifest: Manifest, folder: Path, name: str) -> Model:
 
 def _live_generic(vault: Vault, manifest: Manifest, folder: Path, nothing: Model) -> Model:
     if manifest.single:
-        own = [file.path for file in manifest.files if (folder / file.path).exists()]
+        own = [file.path for file in manifest.files if (folder / file.path).is_file()]
         return generic_model(folder / own[0], nothing.name) if own else nothing
     live = replace(generic_model(folder), name=nothing.name)
     paths = {file.path for file in manifest.files}

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from casvault.capture import Patience
-from casvault.errors import IncompleteSave, NoSpace, StorageError
+from casvault.errors import DamageError, IncompleteSave, NoSpace, StorageError
 from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
@@ -92,11 +92,12 @@ def restore(
     options, progress = options or RestoreOptions(), progress or Progress()
     begun = time.monotonic()
     key = vault.live_key(find_target(vault, vault.manifest(head.id), options.to, options.as_name))
-    finish_interrupted(vault, only=key)
     with vault.locks.model(key, "restore"):
+        finish_interrupted(vault, only=key, held=True)
         plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
         if plan.nothing_to_do:
             _remember(vault, plan)
+            discard_interrupted(vault, plan.live)
             return RestoreResult(plan, None, False, time.monotonic() - begun)
         with vault.locks.shared("restore"):
             vault.objects.forget()
@@ -120,6 +121,11 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
         place.clear()
         raise
     try:
+        place.check(journal)
+    except DamageError as error:
+        place.clear()
+        raise _saved_meanwhile(plan) from error
+    try:
         try:
             place.complete(journal)
         except KeyboardInterrupt:
@@ -131,7 +137,7 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
             f"the restore into {plan.folder} was interrupted ({error.filename}: {error.strerror}); "
             "close what uses the file, and any casvault command on this vault finishes it."
         ) from error
-    discard_interrupted(vault, vault.live_key(plan.live))
+    discard_interrupted(vault, plan.live)
     return backup, existed
 
 
@@ -158,7 +164,7 @@ def _backup(vault: Vault, plan: RestorePlan, progress: Progress) -> tuple[Head |
     try:
         result = take_held(vault, _finder(plan.live), Annotation(name, kind="auto-backup"), patience, progress)
     except NoSpace as error:
-        size = sum((plan.folder / file.path).stat().st_size for file in plan.live.files)
+        size = sum(change.old.size for change in plan.changes if change.old is not None)
         raise NoSpace(
             f"there is no room for the automatic backup of up to {size:,} bytes; "
             "free some, or go without with --no-backup."
@@ -187,10 +193,14 @@ def _check_unchanged(plan: RestorePlan) -> None:
         if change.action == "add" and is_plain_folder(path):
             continue
         if FileIdentity.at(path) != change.old:
-            raise IncompleteSave(
-                f"{change.path} was changed while the restore was prepared; stop the training, then try again. "
-                "Nothing was changed."
-            )
+            raise _saved_meanwhile(plan, change.path)
+
+
+def _saved_meanwhile(plan: RestorePlan, path: str | None = None) -> IncompleteSave:
+    return IncompleteSave(
+        f"{path or plan.live.name} was changed while the restore was prepared; stop the training, then try again. "
+        "Nothing was changed."
+    )
 
 
 def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Workplace, backup: Head | None) -> Journal:
@@ -200,7 +210,9 @@ def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Wor
     for change in plan.changes:
         old = (change.old.size, change.old.mtime_ns) if change.old is not None else None
         if change.entry is not None and change.path in staged:
-            new = (change.entry.size, change.entry.mtime_ns)
+            # What stat says of it, since a file system may keep times coarser than they were recorded.
+            made = FileIdentity.at(place.path / staged[change.path])
+            new = (made.size, made.mtime_ns) if made is not None else None
             steps.append(Step(change.path, staged[change.path], old, new))
         elif change.action == "remove":
             steps.append(Step(change.path, None, old, None))
@@ -212,7 +224,7 @@ def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Wor
 
 def _check_space(vault: Vault, plan: RestorePlan, backup: bool) -> None:
     target = next(folder for folder in (plan.folder, *plan.folder.parents) if folder.is_dir())
-    live = sum((plan.folder / file.path).stat().st_size for file in plan.live.files) if backup else 0
+    live = sum(change.old.size for change in plan.changes if change.old is not None) if backup else 0
     try:
         free = shutil.disk_usage(target).free
     except OSError as error:
@@ -232,7 +244,7 @@ def _check_space(vault: Vault, plan: RestorePlan, backup: bool) -> None:
 
 def _is_stored(vault: Vault, plan: RestorePlan) -> bool:
     """Tell whether a snapshot of what is there now is likely to exist, so that its backup costs nothing."""
-    sizes = sum((plan.folder / file.path).stat().st_size for file in plan.live.files)
+    sizes = sum(change.old.size for change in plan.changes if change.old is not None)
     return any(head.size == sizes and head.model_name == plan.live.name for head in vault.heads())
 
 

@@ -95,6 +95,7 @@ class _Previous:
     """What the vault knows of the live model from before."""
 
     record: LiveRecord | None = None
+    backup: str | None = None
     manifest: Manifest | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
 
@@ -126,9 +127,11 @@ def take(
     vault.check_outside_of(find())
     for attempt in range(_TRIES):
         # No lock is held while the trainer is waited for; what is whole then is captured again under the lock.
-        capture(find, patience, _previous(vault, find()).known(), progress).close()
+        with capture(find, patience, _previous(vault, find()).known(), progress) as seen:
+            whole = seen.incomplete is None
         patience = replace(patience, next_save=False)
-        brief = replace(patience, seconds=min(patience.seconds, _BRIEF))
+        give_in = patience.allow_incomplete and (not whole or attempt == _TRIES - 1)
+        brief = replace(patience, seconds=min(patience.seconds, _BRIEF), allow_incomplete=give_in)
         try:
             with vault.locks.model(vault.live_key(find()), "snapshot"):
                 return _take(vault, find, annotation, brief, progress, held=False, read_all=read_all)
@@ -158,7 +161,7 @@ def _take(
     model = find()
     previous = _previous(vault, model)
     if read_all:
-        previous = replace(previous, record=None)
+        previous = replace(previous, record=None, files={})
     for attempt in range(_TRIES):
         # By the clock before the first open: what is written after that must not pass for settled.
         now = _clock(vault, model)
@@ -256,18 +259,19 @@ def _manifest(
 
 def _previous(vault: Vault, model: Model) -> _Previous:
     record = vault.live(vault.live_key(model))
+    backup = record.backup if record is not None else None
     heads = {head.id: head for head in vault.heads()}
     if record is None or record.snapshot not in heads:
         record = None
     id = record.snapshot if record is not None else _newest_of(vault, model, list(heads.values()))
     if id is None:
-        return _Previous()
+        return _Previous(backup=backup)
     try:
         manifest = vault.manifest(id)
     except CasvaultError:
         # A damaged parent costs a full read, no more; verify tells of it.
-        return _Previous()
-    return _Previous(record, manifest, {file.path: file for file in manifest.files})
+        return _Previous(backup=backup)
+    return _Previous(record, backup, manifest, {file.path: file for file in manifest.files})
 
 
 def _newest_of(vault: Vault, model: Model, heads: list[Head]) -> str | None:
@@ -323,9 +327,8 @@ def _clock(vault: Vault, model: Model) -> int:
 def _remember(vault: Vault, taken: Capture, id: str, previous: _Previous, now: int) -> None:
     """Remember what is in place now; a failure costs a full read the next time, no more."""
     settled = {item.file.path: item.identity for item in taken.files if item.identity.settled(now)}
-    backup = previous.record.backup if previous.record is not None else None
     with suppress(CasvaultError, OSError):
-        record = LiveRecord(id, False, backup, settled, taken.model.folder.stat().st_ino)
+        record = LiveRecord(id, False, previous.backup, settled, taken.model.folder.stat().st_ino)
         vault.remember(vault.live_key(taken.model), record)
 
 

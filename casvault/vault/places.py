@@ -102,8 +102,19 @@ def _known_name(vault: Vault, model: Model) -> str | None:
             not model.single or _file_of(vault, head) == model.files[0].path
         ):
             return head.model_name
-    names = vault.names_in(model.folder) if not model.single else []
+    names = [name for name, id in vault.remembered_in(model.folder) if _holds(vault, id, model)]
     return names[0] if len(names) == 1 else None
+
+
+def _holds(vault: Vault, id: str, model: Model) -> bool:
+    """Tell whether a snapshot is of such a generic model: a whole folder, or that very file."""
+    try:
+        manifest = vault.manifest(id)
+    except CasvaultError:
+        return False
+    if (manifest.model_kind, manifest.single) != (model.kind, model.single):
+        return False
+    return not model.single or [file.path for file in manifest.files] == [file.path for file in model.files]
 
 
 def _file_of(vault: Vault, head: Head) -> str:

@@ -149,11 +149,16 @@ class Vault:
         """Return the key under which the vault remembers a model: where it really is, and its name."""
         return f"{self._real_place(model.folder)}\n{model.name}"
 
-    def names_in(self, folder: Path) -> list[str]:
-        """Return the names of the models that the vault remembers in ``folder``."""
+    def remembered_in(self, folder: Path) -> list[tuple[str, str]]:
+        """Return name and snapshot of the models that the vault remembers in ``folder``."""
         place = self._real_place(folder)
-        keys = [key.rpartition("\n") for key in LiveRecord.keys(self.backend)]
-        return sorted(name for where, _, name in keys if where == place)
+        found = []
+        for key in LiveRecord.keys(self.backend):
+            where, _, name = key.rpartition("\n")
+            record = self.live(key) if where == place else None
+            if record is not None:
+                found.append((name, record.snapshot))
+        return sorted(found)
 
     def _real_place(self, folder: Path) -> str:
         home, real = Path(os.path.realpath(self.home)), Path(os.path.realpath(folder))
