@@ -79,8 +79,7 @@ class FolderLocks(Locks):
         """Hold the lock of the model that ``key`` stands for."""
         import hashlib
 
-        # Copying tools drop empty folders.
-        (self._root / "tmp").mkdir(exist_ok=True)
+        self._make_tmp()
         path = self._root / "tmp" / f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
         with _opened(path) as file:
             try:
@@ -90,6 +89,15 @@ class FolderLocks(Locks):
                     "another casvault command works on this model right now; try again when it is done."
                 ) from None
             yield
+
+    def _make_tmp(self) -> None:
+        """Make ``tmp/`` where it is missing: tools that copy a vault drop empty folders."""
+        folder = self._root / "tmp"
+        if not folder.is_dir():
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError as error:
+                raise StorageError(f"cannot lock the vault: {folder}: {error.strerror}.") from error
 
     def _acquire(self, file: IO[bytes], alone: bool, wait: float) -> None:
         try:

@@ -158,7 +158,7 @@ def _same_type(manifest: Manifest, model: Model) -> str:
 
 def _live(vault: Vault, manifest: Manifest, folder: Path, name: str) -> Model:
     """Return the model that is at the target now, without files where there is none."""
-    nothing = Model(manifest.model_kind, name, manifest.model_type, folder, ())
+    nothing = Model(manifest.model_kind, name, manifest.model_type, folder, (), single=manifest.single)
     if not folder.is_dir():
         return nothing
     if manifest.model_kind == "generic":
