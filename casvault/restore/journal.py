@@ -214,7 +214,8 @@ class Workplace:
         target = self.folder / step.path
         if step.staged is None:
             if not is_plain_folder(target):
-                target.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(target)
             self._remove_emptied(target.parent)
             return
         if is_plain_folder(target):
