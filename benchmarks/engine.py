@@ -3,8 +3,8 @@
 Usage: python benchmarks/engine.py [--model FOLDER] [--size BYTES] [--rounds N] [--json FILE]
 
 FOLDER holds one model; without it one of BYTES is made, with noise like real weights. Every round does each thing once,
-in turn, so that
-a machine that drifts drifts for all; medians are printed. restic and borg are measured beside where they are installed.
+in turn, so that a machine that drifts drifts for all; medians are printed. restic and borg are measured beside where
+they are installed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The Python interface: what ``import casvault`` offers.
 
 Stable; every method does one operation of the same name and returns its result as a dataclass. A `Progress` that is
-passed in
-is told how far it is, and can cancel it.
+passed in is told how far it is, and can cancel it.
 """
 
 from __future__ import annotations
@@ -76,10 +75,8 @@ class Vault(StoredVault):
         folder or file.
 
         ``model_name`` names one whose trainer is not known; ``iteration``, ``loss`` and ``meta`` are recorded
-        for it. Waits for a whole
-        save as ``patience`` says; ``read_all`` also reads files that look unchanged. Raises NotFound,
-        AmbiguousError, UsageError, IncompleteSave, NoSpace,
-        StorageError, Locked.
+        for it. Waits for a whole save as ``patience`` says; ``read_all`` also reads files that look unchanged.
+        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
         self.finish_interrupted()
         annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)

@@ -1,8 +1,7 @@
 """Check: is everything there that the snapshots need, and is it what it was?
 
 `verify` reads; it changes nothing. Owns the invariant that damage is reported by object and by the snapshots it hits,
-never as the end
-of the check: what is whole stays usable.
+never as the end of the check: what is whole stays usable.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ def verify(vault: Vault, *, read_data: bool = False, progress: Progress | None =
     """Check that every manifest and label holds together and that each chunk has an object with its bases.
 
     With ``read_data`` every object is also read, decoded and compared with its digest. Raises Locked, StorageError,
-    Cancelled;
-    never for damage.
+    Cancelled; never for damage.
     """
     progress = progress or Progress()
     with vault.locks.shared("verify"):

@@ -1,10 +1,9 @@
 """A capture: all files of a model opened at once, and known to be one whole save.
 
 A trainer rewrites its files one after another, each by unlink and rename. So every file is opened, and the *set* is
-judged by its content:
-the summary and data.dat tell one iteration, every weight file is there, and no stat changed from the first open
-to the last. An open handle outlives the unlink, so after that the training may go on while the files are read.
-File times say nothing: any copy shuffles them.
+judged by its content: the summary and data.dat tell one iteration, every weight file is there, and no stat changed from
+the first open to the last. An open handle outlives the unlink, so after that the training may go on while the files are
+read. File times say nothing: any copy shuffles them.
 
 Owns the invariant that a set which is not whole is never taken for one.
 """
@@ -46,8 +45,7 @@ class Patience:
     """How long to wait for a whole save, in seconds, and whether to take what is there when that is over.
 
     ``next_save``: wait first until the trainer has saved once more. ``still``: give up sooner, after so many
-    seconds in which
-    nothing moved.
+    seconds in which nothing moved.
     """
 
     seconds: float = 60.0
@@ -121,8 +119,8 @@ def capture(
     """Capture the model that ``find`` looks up anew for each attempt.
 
     ``known`` are file identities with the state of a whole save: a set that still has all of them is whole and is
-    not read.
-    Raises IncompleteSave when patience ends, NotFound when no file is there, StorageError when one cannot be read.
+    not read. Raises IncompleteSave when patience ends, NotFound when no file is there, StorageError when one cannot
+    be read.
     """
     progress = progress or Progress()
     watch = _Watch(find(), patience)

@@ -1,10 +1,9 @@
 """Regions -> chunks.
 
 A tensor of at least ``min_region`` bytes is cut into chunks of whole rows, each at most ``max_chunk`` bytes, so that
-the same tensor in
-the next snapshot is cut at the same places, wherever it lies in the file. What is left between such tensors (opcodes,
-small
-tensors) is bundled up to the next large one; long stretches without structure are cut by content.
+the same tensor in the next snapshot is cut at the same places, wherever it lies in the file. What is left between such
+tensors (opcodes, small tensors) is bundled up to the next large one; long stretches without structure are cut by
+content.
 
 Owns the invariants that the chunks of a file, one after another, are the file, and that none is empty or above
 ``max_chunk``.

@@ -17,8 +17,8 @@ class ChunkingParameters:
     """All in bytes.
 
     ``max_chunk``: no chunk is larger. ``min_region``: tensors of at least this size get chunks of their own.
-    ``cdc_min``, ``cdc_average``,
-    ``cdc_max``: for content-defined chunking (FastCDC, 2020) of bytes without structure.
+    ``cdc_min``, ``cdc_average``, ``cdc_max``: for content-defined chunking (FastCDC, 2020) of bytes without
+    structure.
     """
 
     max_chunk: int = 2 << 20

@@ -62,8 +62,7 @@ def command(
     """Take a snapshot of MODEL, also while it trains.
 
     MODEL is any file of a model, its folder and name (workspace/model/new_SAEHD), a folder with one model, the name
-    of a
-    model that has snapshots, or a folder or file of any other trainer.
+    of a model that has snapshots, or a folder or file of any other trainer.
     """
     from casvault.capture import Patience
     from casvault.vault.places import only

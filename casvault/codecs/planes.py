@@ -1,10 +1,9 @@
 """Byte planes: the bytes of equal weight of all numbers, one plane after another.
 
-Each little-endian word of 2, 4 or 8 bytes is rotated left by one bit, which brings a float's sign to the bottom
-and its exponent into one byte (bf16, float32) of its own; then the words are split into planes, the
-lowest byte first, and each plane is stored raw or as a zstd frame, whichever is smaller. Only integer operations: exact
-for every bit
-pattern. The payload's layout is in docs/format.md.
+Each little-endian word of 2, 4 or 8 bytes is rotated left by one bit, which brings a float's sign to the bottom and its
+exponent into one byte (bf16, float32) of its own; then the words are split into planes, the lowest byte first, and each
+plane is stored raw or as a zstd frame, whichever is smaller. Only integer operations: exact for every bit pattern. The
+payload's layout is in docs/format.md.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A model that is written the way the trainer writes one, with random tensors that drift as in training.
 
 Files, names, pickle protocol, order of saving and the unlink before each rename are those that were observed of
-DeepFaceLab (docs/deepfacelab.md);
-the numbers are noise with the magnitudes of real weights and AdaBelief moments. For demonstrations, tests and
-benchmarks.
+DeepFaceLab (docs/deepfacelab.md); the numbers are noise with the magnitudes of real weights and AdaBelief moments. For
+demonstrations, tests and benchmarks.
 """
 
 from __future__ import annotations

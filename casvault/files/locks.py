@@ -1,11 +1,10 @@
 """Locks that the kernel drops when their holder dies: flock on POSIX, LockFileEx on Windows, through portalocker.
 
 A vault has a *lock*, shared by all who add or read and taken alone only by the sweep of gc, and a *gate*. Who wants the
-lock shared
-passes the gate first; who wants it alone closes the gate, so that newcomers wait outside while those inside finish.
-Thus the sweep is never
-starved, and never kept waiting by more than the operations that run already. Holders leave a card with
-their name in ``tmp/``, beside it a lock that tells whether they live, so that who waited too long can say for whom.
+lock shared passes the gate first; who wants it alone closes the gate, so that newcomers wait outside while those inside
+finish. Thus the sweep is never starved, and never kept waiting by more than the operations that run already. Holders
+leave a card with their name in ``tmp/``, beside it a lock that tells whether they live, so that who waited too long can
+say for whom.
 
 Owns the invariant that no lock outlives its process and none has to be removed by hand.
 """

@@ -1,8 +1,7 @@
 """Opening a file that somebody else may delete, replace or write while we read it.
 
 On POSIX every open file is like that. On Windows it takes CreateFileW with all three sharing modes; a plain open()
-there would make
-the trainer's unlink fail.
+there would make the trainer's unlink fail.
 """
 
 from __future__ import annotations

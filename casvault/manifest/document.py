@@ -1,8 +1,8 @@
 """JSON documents with a checksum: how manifests and labels are written, and checked before a field is believed.
 
 A document is one JSON object in UTF-8 on one line. Its last member is ``"checksum"``: the BLAKE3-256, in hexadecimal,
-of all bytes before
-the comma in front of it. So it is checked over bytes, whatever a reader's JSON library does to numbers.
+of all bytes before the comma in front of it. So it is checked over bytes, whatever a reader's JSON library does to
+numbers.
 """
 
 from __future__ import annotations

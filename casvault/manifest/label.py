@@ -1,8 +1,7 @@
 """A label: what people may change about a snapshot. Each change writes a whole new label; the newest wins.
 
 Owns the invariant that names and notes are plain text: no control characters but line ends and tabs in notes, so that
-what
-one person wrote cannot steer another person's terminal.
+what one person wrote cannot steer another person's terminal.
 """
 
 from __future__ import annotations

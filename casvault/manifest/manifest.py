@@ -1,8 +1,7 @@
 """A manifest: the immutable document of one snapshot.
 
 Owns the invariant that a manifest which was parsed is safe to act upon: its paths stay inside a model's folder on every
-system,
-its sizes add up, its digests are digests. The document's layout is in docs/format.md.
+system, its sizes add up, its digests are digests. The document's layout is in docs/format.md.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Stamps: names that sort by time and are never given twice.
 
 A snapshot's id and the time in a label's name are stamps: ``20261124T031500.123Z-1f3c9a``, which is UTC to the
-millisecond and
-three random bytes. A new stamp is bumped past the newest one that is known, so that the order of names is the order of
-events
-even where a clock was set back.
+millisecond and three random bytes. A new stamp is bumped past the newest one that is known, so that the order of names
+is the order of events even where a clock was set back.
 """
 
 from __future__ import annotations

@@ -7,13 +7,11 @@ A restore works in a folder ``.casvault_restore_<hex>`` inside the target's, so 
     journal.json   written when all is staged and backed up; from here on the restore is bound to succeed
 
 and a pointer ``tmp/restore-<hex>.json`` in the vault leads there. Without a journal the target was not touched and the
-folder is
-removed; with one, every step is repeated until it is done, but only while each file is still the old or the new
-one that the journal recorded. Otherwise somebody went on working there, and nothing is touched.
+folder is removed; with one, every step is repeated until it is done, but only while each file is still the old or the
+new one that the journal recorded. Otherwise somebody went on working there, and nothing is touched.
 
 Owns the order that keeps a half-restored model from looking startable: the file that the trainer takes for the sign of
-a
-model (``data.dat``) goes first and comes back last.
+a model (``data.dat``) goes first and comes back last.
 """
 
 from __future__ import annotations
@@ -55,8 +53,7 @@ class Step:
     """One file of the target.
 
     ``staged`` is where its new bytes wait, None where the file is to be removed. ``old`` and ``new`` tell what was
-    there and
-    what will be, None for no file.
+    there and what will be, None for no file.
     """
 
     path: str

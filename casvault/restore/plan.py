@@ -1,8 +1,7 @@
 """What a restore would do: where to, and for each file whether it is written, replaced, removed or right already.
 
 Owns the invariants that only files of the one model are ever replaced or removed, and that a folder which is not known
-to
-be a generic model's own is never cleared.
+to be a generic model's own is never cleared.
 """
 
 from __future__ import annotations
@@ -82,8 +81,7 @@ def plan_restore(
     """Return what restoring ``head`` would do; reads the live files to tell which are right already.
 
     ``to`` is a model or a folder, None for where the model was; ``as_name`` renames it. Raises UsageError for a
-    target that
-    cannot be, IncompleteSave for an incomplete snapshot that was not asked for as such.
+    target that cannot be, IncompleteSave for an incomplete snapshot that was not asked for as such.
     """
     if head.incomplete and not allow_incomplete:
         raise IncompleteSave(

@@ -1,10 +1,8 @@
 """The restore: stage, back up, journal, put in place.
 
 Owns the invariants that the target is wholly old or wholly new, that a backup of what was there is durable before the
-first byte
-changes, and that other models in the folder are never touched. Why a journal and renames of single files and not one
-rename of a folder:
-docs/decisions/0004-restore-by-journal.md.
+first byte changes, and that other models in the folder are never touched. Why a journal and renames of single files and
+not one rename of a folder: docs/decisions/0004-restore-by-journal.md.
 """
 
 from __future__ import annotations
@@ -86,8 +84,7 @@ def restore(
     """Bring snapshot ``head`` back.
 
     Raises what planning raises, NoSpace, DamageError, StorageError; then the target is as it was, or, after the
-    journal was
-    written, the next command finishes the restore.
+    journal was written, the next command finishes the restore.
     """
     options, progress = options or RestoreOptions(), progress or Progress()
     begun = time.monotonic()

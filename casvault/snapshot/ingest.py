@@ -1,10 +1,8 @@
 """Ingest: files -> chunks -> objects, over all cores, in bounded memory.
 
 One thread reads, in order, and hashes whole files; workers hash chunks, code those that are new, and hand them to the
-batch, whose own threads flush.
-Owns the invariants that at most a few chunks are in memory at once, and that everything a manifest will refer to is in
-the
-batch or was in the vault before.
+batch, whose own threads flush. Owns the invariants that at most a few chunks are in memory at once, and that everything
+a manifest will refer to is in the batch or was in the vault before.
 """
 
 from __future__ import annotations

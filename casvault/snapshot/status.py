@@ -20,8 +20,7 @@ class Status:
     """A live model: its state, and the newest snapshot of it. ``size`` in bytes.
 
     ``equals`` is a snapshot that the model equals by the sizes and times of its files; ``ahead`` the iterations
-    since the newest
-    one; ``incomplete`` says why it is not one whole save, None where it is.
+    since the newest one; ``incomplete`` says why it is not one whole save, None where it is.
     """
 
     model: Model

@@ -60,9 +60,8 @@ class SnapshotResult:
     """What a snapshot did.
 
     ``new_bytes`` are plain bytes that the vault did not have, ``stored_bytes_added`` what their objects take,
-    ``read_bytes``
-    what was read of the model; ``existing`` tells that nothing was stored, since a snapshot with the same contents
-    was there.
+    ``read_bytes`` what was read of the model; ``existing`` tells that nothing was stored, since a snapshot with the
+    same contents was there.
     """
 
     head: Head

@@ -1,8 +1,7 @@
 """vault.json: what a vault is, fixed when it is made.
 
 Writing it is the last act of making a vault; a folder without it is none. Owns the invariant that a vault of a newer
-format, or one that
-requires a feature unknown here, is refused before anything in it is touched.
+format, or one that requires a feature unknown here, is refused before anything in it is touched.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ class Head:
     """One snapshot's head.
 
     ``document`` is the manifest but for its files; ``size`` the plain bytes of all files; ``contents`` a digest of
-    paths
-    and bytes.
+    paths and bytes.
     """
 
     document: dict[str, Any]

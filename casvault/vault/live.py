@@ -1,8 +1,8 @@
 """The live record: what a vault remembers of the model that is in place.
 
 It tells the parent of the next snapshot, what `undo` goes back to, and which files still are as they were captured. A
-restore writes
-it durably. Without it the parent is the newest snapshot, every file is read again, and nothing can be undone.
+restore writes it durably. Without it the parent is the newest snapshot, every file is read again, and nothing can be
+undone.
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ class LiveRecord:
     """``snapshot`` is what the live model was last captured as or restored from; ``restored`` tells which.
 
     ``backup`` is the snapshot that holds what was there before the last restore. ``files`` are the identities of
-    files that are
-    known to have the bytes that ``snapshot`` has under the same path. ``place`` is the inode of the model's folder:
-    it tells
-    whether a folder of that name is still the one that was meant.
+    files that are known to have the bytes that ``snapshot`` has under the same path. ``place`` is the inode of the
+    model's folder: it tells whether a folder of that name is still the one that was meant.
     """
 
     snapshot: str

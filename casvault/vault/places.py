@@ -1,8 +1,7 @@
 """Where models are: from what people type, and from what a vault knows, to the models that are in place.
 
 Owns the invariant that a model whose trainer is not known keeps its name: a folder or file that was snapshotted or
-restored under a name
-is that model, whatever the folder is called.
+restored under a name is that model, whatever the folder is called.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """What people type for a snapshot -> the snapshot.
 
 A reference is an id, a unique prefix of one or its six-digit tail, a name, ``latest``, ``latest~2``, or any of the last
-two after a
-model's name: ``new_SAEHD@latest``, and ``new_SAEHD@50000`` for an iteration. ``latest`` means complete, healthy and not
-an automatic backup.
+two after a model's name: ``new_SAEHD@latest``, and ``new_SAEHD@50000`` for an iteration. ``latest`` means complete,
+healthy and not an automatic backup.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """An opened vault.
 
 Owns the order that makes a snapshot real: objects first, then the label, the manifest last; and the walls around a
-vault: it never
-lies inside a model's folder or a trainer's workspace, where clearing scripts would delete it.
+vault: it never lies inside a model's folder or a trainer's workspace, where clearing scripts would delete it.
 """
 
 from __future__ import annotations
