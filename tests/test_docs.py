@@ -115,6 +115,8 @@ def test_the_default_of_wait_is_told() -> None:
     wait = next(option for option in command_of("snapshot").params if option.name == "wait")
     assert isinstance(wait, click.Option)
     assert f": {seconds} by default" in str(wait.help)
+    still = f"nothing has moved for {Patience().still:g} seconds"
+    assert still in section(page("cli.md"), "snapshot").replace("\n", " ")
 
 
 def test_exit_codes() -> None:
@@ -142,6 +144,14 @@ def test_every_public_name_is_told() -> None:
     assert names == set(casvault.__all__)
 
 
+@pytest.mark.parametrize("kind", [casvault.Patience, casvault.RestoreOptions])
+def test_defaults_are_told(kind: type) -> None:
+    parameters = inspect.signature(kind).parameters.values()
+    written = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)
+    names = [cells[0] for cells in rows(section(page("python.md"), "The names"))[1:]]
+    assert f"`{kind.__name__}({written})`" in names
+
+
 def test_every_method_is_told_with_its_parameters() -> None:
     real = {
         name: [parameter for parameter in inspect.signature(value).parameters if parameter != "self"]
@@ -164,6 +174,18 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     scope: dict[str, object] = {"__name__": "example"}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), scope)
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"(?s)```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"))
+    model = SampleModel(tmp_path / "workspace" / "model", "new_SAEHD", size=60_000)
+    model.save()
+    casvault.init(".casvault")
+    scope: dict[str, object] = {"__name__": "example"}
+    exec(compile(block, "README.md", "exec"), scope)
+    (head,) = casvault.open(".casvault").snapshots()
+    assert (head.name, head.label.notes) == ("before GAN", "batch 8, lr 5e-5")
 
 
 # The format

@@ -41,7 +41,11 @@ def command(named: str | None, model: str | None, as_json: bool, quiet: bool) ->
     if as_json:
         print_json({"snapshots": [head.to_json() for head in heads]})
     elif not heads:
-        say("There are no snapshots yet: casvault snapshot MODEL takes one.", quiet=quiet)
+        none = "There are no snapshots yet: casvault snapshot MODEL takes one."
+        say(
+            none if model is None else f"There are no snapshots of {plain(model)}; casvault list shows all.",
+            quiet=quiet,
+        )
     else:
         say(_render(heads))
     if vault.index.damaged:
@@ -56,7 +60,7 @@ def _render(heads: list[Head]) -> str:
     for (name, source), group in groupby(sorted(heads, key=key), key=key):
         mine = sorted(group, key=lambda head: head.id, reverse=True)
         kind = f"{mine[0].model_type}, " if mine[0].model_type else ""
-        rows: list[tuple[str, ...]] = [("ID", "NAME", "ITERATION", "LOSS", "AGE", "SIZE", "NOTES")]
+        rows: list[tuple[str, ...]] = [("ID", "NAME", "ITERATION", "LOSS", "SAVED", "SIZE", "NOTES")]
         rows += [_row(head, now) for head in mine]
         blocks.append(f"{plain(name)} ({plain(kind)}{plain(source)})\n" + table(rows, right=(5,), indent="  "))
     return "\n\n".join(blocks)

@@ -47,13 +47,15 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--vault", metavar="PATH", help="The vault; else $CASVAULT_VAULT, else the nearest .casvault above.")
 @click.version_option(__version__, "-V", "--version", prog_name="casvault")
 @click.pass_context
 def main(context: click.Context, vault: str | None) -> None:
     """Model versioning for people who train: snapshot, list, restore, undo."""
     context.obj = vault or os.environ.get("CASVAULT_VAULT") or None
+    if context.invoked_subcommand is None:
+        click.echo(f"{context.get_help()}\n\nStart with: casvault init")
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -23,7 +23,7 @@ def describe_plan(plan: RestorePlan, backup: bool) -> str:
     head = plan.head
     when = from_iso(head.saved_at or head.created)
     lines = [
-        f"Snapshot {plain(head.title)!r} of {plain(head.model_name)}: "
+        f"Snapshot '{plain(head.title)}' of {plain(head.model_name)}: "
         f"{iteration(head.iteration)}, {losses(head.loss)}, {age(when)}",
         f"into {plain(str(plan.folder))}",
     ]
@@ -62,16 +62,18 @@ def describe_result(result: RestoreResult, vault: str | None) -> str:
     plan = result.plan
     title, name = plain(plan.head.title), plain(plan.live.name)
     if plan.nothing_to_do:
-        return f"{name} is exactly snapshot {title!r} already; nothing was changed."
+        return f"{name} is exactly snapshot '{title}' already; nothing was changed."
     place = plain(str(result.model_path))
-    lines = [f"Restored {title!r} ({iteration(plan.head.iteration)}) to {place} in {result.seconds:.1f} s."]
+    lines = [f"Restored '{title}' ({iteration(plan.head.iteration)}) to {place} in {result.seconds:.1f} s."]
     if plan.head.label.thinned:
         lines.append(f"Thinned away, so not restored: {plain(', '.join(plan.head.label.thinned))}.")
     if result.backup is not None:
-        how = "was there already as snapshot" if result.backup_existed else "is kept as"
-        lines.append(f"What was there before {how} {plain(result.backup.title)!r} ({result.backup.id}).")
+        how = "is safe: it is snapshot" if result.backup_existed else "is kept as"
+        lines.append(f"What was there before {how} '{plain(result.backup.title)}' ({result.backup.id}).")
         named = f" --vault {_quoted(vault)}" if vault is not None else ""
         lines.append(f"To undo: casvault{named} undo {_quoted(str(result.model_path))}")
+    elif not plan.live.files and not plan.live.leftovers:
+        lines.append("Nothing was there before, so there is nothing to undo.")
     return "\n".join(lines)
 
 

@@ -70,7 +70,7 @@ def command(
     vault = open_vault(named, model, offer=True)
     found = vault.models(model, model_name)
     if not take_all:
-        only(model, found)
+        only(model, found, ", or --all")
     _ask_about(found, yes)
     seconds = wait if wait is not None else math.inf if next_save else Patience().seconds
     patience = Patience(seconds, allow_incomplete, next_save, still=Patience().still if wait is None else math.inf)
@@ -108,7 +108,7 @@ def _ask_about(found: list[Model], yes: bool) -> None:
 
 def _describe(result: SnapshotResult) -> str:
     head = result.head
-    what = f"Snapshot {plain(head.name)!r}" if head.name else "Snapshot"
+    what = f"Snapshot '{plain(head.name)}'" if head.name else "Snapshot"
     parts = []
     if head.saved_at is not None:
         saved = from_iso(head.saved_at)

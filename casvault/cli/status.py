@@ -28,7 +28,14 @@ def command(named: str | None, model: str | None, as_json: bool, quiet: bool) ->
     vault = open_vault(named, model)
     models = vault.models(model) if model is not None else vault.live_models()
     if not models and not as_json:
-        raise NotFound(f"no model that has snapshots in {vault.path} is in its place; name one.")
+        heads = vault.snapshots()
+        if not heads:
+            raise NotFound("there are no snapshots yet; `casvault snapshot MODEL` takes one.")
+        head = heads[-1]
+        raise NotFound(
+            f"{head.model_name} is gone from {vault.home / head.source}; "
+            f"`casvault restore {head.id[-6:]}` brings its newest snapshot back."
+        )
     found = [status(vault, one) for one in models]
     if as_json:
         print_json({"vault": str(vault.path), "models": [one.to_json() for one in found]})
@@ -48,13 +55,14 @@ def _render(one: Status) -> str:
     ]
     if one.incomplete:
         lines.append(f"not one whole save right now: {plain(one.incomplete)}")
+        lines.append("if no trainer is at work on it, `casvault restore` brings a snapshot back")
     lines += [f"problem: {plain(problem)}" for problem in one.problems]
     if one.equals is not None:
-        lines.append(f"equals snapshot {plain(one.equals.title)!r} ({one.equals.id})")
+        lines.append(f"equals snapshot '{plain(one.equals.title)}' ({one.equals.id})")
     elif one.newest is None:
         lines.append("no snapshot yet")
     elif one.ahead is not None and one.ahead > 0:
-        lines.append(f"{one.ahead:,} iterations not snapshotted since {plain(one.newest.title)!r}")
+        lines.append(f"{one.ahead:,} iterations not snapshotted since '{plain(one.newest.title)}'")
     else:
-        lines.append(f"differs from its newest snapshot {plain(one.newest.title)!r}")
+        lines.append(f"differs from its newest snapshot '{plain(one.newest.title)}'")
     return "\n  ".join(lines)

@@ -30,5 +30,7 @@ def command(named: str | None, read_data: bool, as_json: bool, quiet: bool) -> i
         say(plain(sentence))
     titles = {head.id: head.title for head in vault.heads()}
     for id in result.affected:
-        say(f"hit: snapshot {plain(titles.get(id, '?'))!r} ({id})")
-    raise DamageError(f"{len(result.damaged)} things are damaged, {len(result.affected)} snapshots are hit.")
+        say(f"hit: snapshot '{plain(titles.get(id, '?'))}' ({id})")
+    raise DamageError(
+        f"damaged: {len(result.damaged)}; snapshots hit: {len(result.affected)}. All others can be restored."
+    )

@@ -145,7 +145,13 @@ def _stage(vault: Vault, plan: RestorePlan, place: Workplace, progress: Progress
     for number, change in enumerate(plan.changes):
         if change.entry is not None and change.action in ("add", "replace"):
             staged[change.path] = f"files/{number}"
-            stage_file(vault, change.entry, place.path / staged[change.path], progress)
+            try:
+                stage_file(vault, change.entry, place.path / staged[change.path], progress)
+            except DamageError as error:
+                raise type(error)(
+                    f"{plan.head.title!r} cannot be restored: {error} Nothing was changed; "
+                    "`casvault verify --read-data` tells which snapshots are hit."
+                ) from error
     place.sync()
     progress.finish()
     return staged

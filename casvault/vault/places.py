@@ -54,11 +54,11 @@ def all_in_place(vault: Vault) -> list[Model]:
     return found
 
 
-def only(typed: str | Path, found: Sequence[Model]) -> Model:
-    """Return the one model in ``found``; raises AmbiguousError where there are several."""
+def only(typed: str | Path, found: Sequence[Model], hint: str = "") -> Model:
+    """Return the one model in ``found``; raises AmbiguousError, with a ``hint``, where there are several."""
     if len(found) > 1:
         places = ", ".join(str(model.folder / model.name) for model in found)
-        raise AmbiguousError(f"{typed} holds several models; say which, or --all where that is an option: {places}.")
+        raise AmbiguousError(f"{typed} holds several models; say which{hint}: {places}.")
     return found[0]
 
 

@@ -7,6 +7,7 @@ healthy and not an automatic backup.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,14 @@ def resolve_snapshot(text: str, heads: Sequence[Head]) -> Head:
             return _one(text, found)
     if _ID_PREFIX.fullmatch(text):
         return _one(text, [head for head in heads if head.id.startswith(text)])
-    raise NotFound(f"no snapshot is called {text!r}; `casvault list` shows what there is.")
+    raise _unknown(text, heads)
+
+
+def _unknown(text: str, heads: Sequence[Head]) -> NotFound:
+    names = {head.name.casefold(): head.name for head in heads if head.name}
+    near = difflib.get_close_matches(text.casefold(), names, n=1)
+    hint = f"did you mean {names[near[0]]!r}?" if near else "`casvault list` shows what there is."
+    return NotFound(f"no snapshot is called {text!r}; {hint}")
 
 
 def is_model_name(text: str, model: str) -> bool:
@@ -61,7 +69,16 @@ def heads_of_model(heads: Sequence[Head], model: str, home: Path) -> list[Head]:
         return named
     from casvault.models import resolve
 
-    found = {(one.name, one.folder) for one in resolve(Path(model))}
+    try:
+        found = {(one.name, one.folder) for one in resolve(Path(model))}
+    except NotFound:
+        path = Path(model).absolute()
+        gone = [head for head in heads if path in (home / head.source, home / head.source / head.model_name)]
+        if gone:
+            return gone
+        raise NotFound(
+            f"no model {model!r} has snapshots, and nothing is at {path}; `casvault list` shows all."
+        ) from None
     return [head for head in heads if (head.model_name, home / head.source) in found]
 
 
@@ -89,7 +106,7 @@ def _latest(text: str, back: int, heads: Sequence[Head]) -> Head:
             f"{text!r} could be a snapshot of {models[0]} in {' or in '.join(places[:_SHOWN])}; say the id."
         )
     if back >= len(usable):
-        raise NotFound(f"there are only {len(usable)} complete snapshots to choose from for {text!r}.")
+        raise NotFound(f"there are {len(usable)} whole, healthy snapshots to choose from, too few for {text!r}.")
     return usable[-1 - back]
 
 
