@@ -196,6 +196,16 @@ def test_a_stale_temporary_file_neither_blocks_nor_belongs(model: SampleModel, m
         assert f"{NAME}_encoder.npy.tmp" not in read_all(taken)
 
 
+def test_an_old_temporary_file_is_stale_at_first_sight(model: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SETTLE", 1000.0)
+    temporary = model.folder / f"{NAME}_encoder.npy.tmp"
+    temporary.write_bytes(b"half")
+    hour_ago = time.time() - 3600
+    os.utime(temporary, (hour_ago, hour_ago))
+    with capture(finder(model.folder), Patience(0.0)) as taken:
+        assert taken.incomplete is None
+
+
 def test_a_temporary_file_that_grows_is_waited_for(model: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SETTLE", 1000.0)
     (model.folder / f"{NAME}_encoder.npy.tmp").write_bytes(b"half")

@@ -604,3 +604,38 @@ def test_memory_stays_below_200_mb(tmp_path: Path) -> None:
         )
         peak = int(done.stdout.rpartition("PEAK ")[2])
         assert 10_000 < peak < 200_000
+
+
+def test_all_models_but_one(tmp_path: Path) -> None:
+    """Exit 3: those that could be taken are told, the others named."""
+    make_model(tmp_path / "workspace/model", name="a_SAEHD", size=60_000)
+    torn = make_model(tmp_path / "workspace/model", name="b_SAEHD", size=60_000)
+    (torn.folder / "b_SAEHD_decoder.npy").unlink()
+    assert call(tmp_path, "init").code == 0
+    done = call(tmp_path, "snapshot", "workspace/model", "--all", "--wait", "0", "--json")
+    assert done.code == 3
+    assert [one["model"]["name"] for one in json.loads(done.out)["snapshots"]] == ["a_SAEHD"]
+    assert "b_SAEHD" in done.err
+    assert [head.model_name for head in api.open(tmp_path / ".casvault").snapshots()] == ["a_SAEHD"]
+
+
+def test_names_that_are_nearly_right(two: SampleModel, tmp_path: Path) -> None:
+    assert "did you mean 'first'?" in call(tmp_path, "restore", "Frist", "-y").err
+
+
+def test_a_model_that_is_gone_is_told_with_the_way_back(two: SampleModel, tmp_path: Path) -> None:
+    for path in two.paths():
+        path.unlink()
+    told = call(tmp_path, "status")
+    assert told.code == 1
+    assert "is gone from" in told.err
+    reference = told.err.split("casvault restore ")[1].split("`")[0]
+    assert call(tmp_path, "list", "workspace/model").code == 0
+    assert call(tmp_path, "restore", reference, "-y").code == 0
+    assert two.paths() != []
+
+
+def test_alone_it_prints_its_help(tmp_path: Path) -> None:
+    done = call(tmp_path)
+    assert done.code == 0
+    assert done.out.endswith("Start with: casvault init\n")

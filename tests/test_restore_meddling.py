@@ -126,6 +126,14 @@ def test_a_folder_that_is_away_for_a_while_is_finished_when_it_is_back(
     assert contents(model.folder) == first
 
 
+def test_a_restore_that_never_began_leaves_no_pointer(tmp_path: Path) -> None:
+    vault, _, _ = project(tmp_path)
+    journal_module.Workplace.begin(vault, tmp_path / "new", "new\nx_SAEHD")
+    shutil.rmtree(tmp_path / "new")
+    assert vault.finish_interrupted() == []
+    assert list((tmp_path / ".casvault/tmp").glob("restore-*")) == []
+
+
 def test_a_file_system_with_coarse_times_does_not_hinder_finishing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

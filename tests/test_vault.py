@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from casvault.manifest.label import Label
 from casvault.vault import config as config_module
 from casvault.vault.config import VaultConfig
 from casvault.vault.live import LiveRecord
-from casvault.vault.vault import Vault, default_threads, open_vault
+from casvault.vault.vault import Vault, default_threads, is_workspace, open_vault
 from tests.support.vaults import make_manifest, make_vault, memory_vault, stamp, store
 
 FOLDERS = {"objects", "snapshots", "labels", "live", "pending", "tmp", "cache"}
@@ -270,3 +271,17 @@ def test_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch, text: str,
 def test_threads_by_the_number_of_cores(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("CASVAULT_THREADS", text)
     assert 1 <= default_threads() <= 16
+
+
+def test_what_could_not_be_read_again_is_not_committed(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    manifest = replace(make_manifest(), iteration=1 << 63)
+    with pytest.raises(UsageError, match="cannot be recorded"):
+        vault.commit(manifest, Label(manifest.id, "name"))
+    assert vault.heads() == []
+    assert list(vault.backend.list("labels")) == []
+
+
+def test_a_disk_that_is_mounted_at_workspace_is_no_workspace_by_its_name() -> None:
+    assert not is_workspace(Path("/workspace"))
+    assert is_workspace(Path("/data/workspace"))
