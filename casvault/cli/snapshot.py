@@ -14,6 +14,7 @@ from casvault.errors import PartialResult, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
+    from casvault.capture import Patience
     from casvault.models import Model
     from casvault.snapshot import SnapshotResult
 
@@ -64,7 +65,6 @@ def command(
     MODEL is any file of a model, its folder and name (workspace/model/new_SAEHD), a folder with one model, the name
     of a model that has snapshots, or a folder or file of any other trainer.
     """
-    from casvault.capture import Patience
     from casvault.vault.places import only
 
     vault = open_vault(named, model, offer=True)
@@ -72,8 +72,6 @@ def command(
     if not take_all:
         only(model, found, ", or --all")
     _ask_about(found, yes)
-    seconds = wait if wait is not None else math.inf if next_save else Patience().seconds
-    patience = Patience(seconds, allow_incomplete, next_save, still=Patience().still if wait is None else math.inf)
     results, failures = vault.snapshot_each(
         found,
         name=name,
@@ -81,20 +79,32 @@ def command(
         iteration=iteration,
         loss=_losses(loss),
         meta=_pairs(meta),
-        patience=patience,
+        patience=_patience(wait, next_save, allow_incomplete),
         progress=make_progress(quiet or as_json),
         read_all=read_all,
     )
     if as_json:
         print_json({"snapshots": [one.to_json() for one in results]} if take_all else results[0].to_json())
     else:
-        for result in results:
-            say(_describe(result), quiet=quiet)
-            for warning in result.warnings:
-                say(f"Warning: {plain(warning)}", err=True)
+        _tell(results, quiet)
     if failures:
         sentences = "; ".join(f"{model}: {error}" for model, error in failures.items())
         raise PartialResult(f"{len(failures)} of {len(found)} models have no snapshot now: {sentences}")
+
+
+def _patience(wait: float | None, next_save: bool, allow_incomplete: bool) -> Patience:
+    from casvault.capture import Patience
+
+    usual = Patience()
+    seconds = wait if wait is not None else math.inf if next_save else usual.seconds
+    return Patience(seconds, allow_incomplete, next_save, still=usual.still if wait is None else math.inf)
+
+
+def _tell(results: list[SnapshotResult], quiet: bool) -> None:
+    for result in results:
+        say(_describe(result), quiet=quiet)
+        for warning in result.warnings:
+            say(f"Warning: {plain(warning)}", err=True)
 
 
 def _ask_about(found: list[Model], yes: bool) -> None:
