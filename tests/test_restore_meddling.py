@@ -187,6 +187,25 @@ def test_an_interrupted_restore_does_not_hinder_a_neighbour(tmp_path: Path, monk
     assert "interrupted" not in " ".join(result.warnings)
 
 
+def test_a_damaged_snapshot_is_no_backup_and_is_healed_by_one(tmp_path: Path) -> None:
+    """The live model is the last whole copy of what a damaged snapshot held: it must not be replaced unsaved."""
+    vault, model, first = project(tmp_path)
+    vault.snapshot(model.folder / NAME, name="second")
+    vault.restore("first")
+    theirs = {chunk.digest for chunk in vault.show("second").chunks()}
+    mine = next(chunk for chunk in vault.show("first").chunks() if chunk.digest not in theirs)
+    path = tmp_path / ".casvault" / vault.objects.encodings(mine.digest)[0].blob
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert vault.verify(read_data=True).affected == (vault.find("first").id,)
+    result = vault.restore("second")
+    assert result.backup is not None
+    assert vault.verify(read_data=True).ok
+    vault.undo(model.folder / NAME)
+    assert contents(model.folder) == first
+
+
 # Generic models
 
 

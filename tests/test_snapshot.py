@@ -520,3 +520,26 @@ def test_no_iterations_are_mixed_in_300_snapshots(
     vault: api.Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _beside_a_trainer(vault, tmp_path, 300, monkeypatch)
+
+
+def test_no_lock_is_held_while_the_trainer_is_waited_for(vault: api.Vault, model: SampleModel) -> None:
+    (model.folder / f"{NAME}_decoder.npy").unlink()
+    key = vault.live_key(vault.models(model.folder / NAME)[0])
+    free = []
+
+    class Waiting(Progress):
+        def message(self, text: str) -> None:
+            with vault.locks.model(key, "test", wait=0.0), vault.locks.alone("test"):
+                free.append(text)
+            model.save()
+
+    assert not vault.snapshot(model.folder / NAME, progress=Waiting()).head.incomplete
+    assert "decoder.npy" in free[0]
+
+
+def test_reading_all_does_not_forget_a_restore(vault: api.Vault, model: SampleModel) -> None:
+    first = vault.snapshot(model.folder / NAME)
+    model.train(1)
+    model.save()
+    vault.restore(first.id)
+    assert vault.snapshot(model.folder / NAME, read_all=True).head.document["restored_from"] == first.id

@@ -89,6 +89,25 @@ class ObjectStore:
         """Tell whether an object holds ``digest``."""
         return bool(self.encodings(digest))
 
+    def is_whole(self, digest: str, chain: int = MAX_CHAIN) -> bool:
+        """Tell whether an object that holds ``digest`` and its bases have their checksums, by reading them.
+
+        One that has not is forgotten until the next listing, so that who has the bytes writes it anew. Raises
+        StorageError.
+        """
+        for name in self.encodings(digest):
+            try:
+                Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
+                if name.base is None or (chain > 0 and self.is_whole(name.base, chain - 1)):
+                    return True
+            except (DamageError, NotFound):
+                pass
+            with self._lock:
+                known = self._folders.get(name.folder, {}).get(digest, [])
+                if name in known:
+                    known.remove(name)
+        return False
+
     def note(self, name: ObjectName) -> None:
         """Add an object that was written since its folder was listed."""
         with self._lock:

@@ -34,8 +34,12 @@ _FLUSH_THREADS = 8
 class Ingest:
     """One run of ingest; ``new_bytes`` and ``stored_bytes`` count the plain and the stored bytes of new objects."""
 
-    def __init__(self, vault: Vault, batch: Batch, pool: ThreadPoolExecutor | None, progress: Progress) -> None:
+    def __init__(
+        self, vault: Vault, batch: Batch, pool: ThreadPoolExecutor | None, progress: Progress, careful: bool
+    ) -> None:
         self._vault = vault
+        # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
+        self._is_there = vault.objects.is_whole if careful else vault.objects.has
         self._batch = batch
         self._pool = pool
         self._progress = progress
@@ -84,7 +88,7 @@ class Ingest:
         """Take over the entry of a file that is known to be unchanged; False where a chunk of it is not there any
         more.
         """
-        if not all(self._vault.objects.has(chunk.digest) for chunk in entry.chunks):
+        if not all(self._is_there(chunk.digest) for chunk in entry.chunks):
             return False
         for chunk in entry.chunks:
             self._rely_on(chunk.digest)
@@ -113,7 +117,7 @@ class Ingest:
             if digest in self._claimed:
                 return reference
             self._claimed.add(digest)
-        if self._vault.objects.has(digest):
+        if self._is_there(digest):
             self._rely_on(digest)
             return reference
         codec, payload = encode(chunk.data, chunk.layout)
@@ -141,15 +145,17 @@ class Ingest:
 
 
 @contextmanager
-def ingesting(vault: Vault, progress: Progress) -> Iterator[Ingest]:
-    """Begin an ingest; on leaving, workers have ended and temporary files are gone, whatever happened."""
+def ingesting(vault: Vault, progress: Progress, *, careful: bool) -> Iterator[Ingest]:
+    """Begin an ingest, which reads the objects that it relies on if ``careful``; on leaving, workers have ended and
+    temporary files are gone, whatever happened.
+    """
     threads = vault.threads
     with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1) as batch:
         if threads == 1:
-            yield Ingest(vault, batch, None, progress)
+            yield Ingest(vault, batch, None, progress, careful)
             return
         pool = ThreadPoolExecutor(threads, "ingest")
         try:
-            yield Ingest(vault, batch, pool, progress)
+            yield Ingest(vault, batch, pool, progress, careful)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

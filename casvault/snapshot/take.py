@@ -159,8 +159,8 @@ def _take(
     begun = time.monotonic()
     model = find()
     previous = _previous(vault, model)
-    if read_all:
-        previous = replace(previous, record=None, files={})
+    if read_all and previous.record is not None:
+        previous = replace(previous, record=replace(previous.record, files={}))
     for attempt in range(_TRIES):
         # By the clock before the first open: what is written after that must not pass for settled.
         now = _clock(vault, model)
@@ -189,7 +189,7 @@ def _ingest(
         if same is not None:
             return SnapshotResult(same, 0, 0, sum(f.identity.size for f in taken.files), 0.0, existing=True)
     progress.start("storing", sum(item.identity.size for item in taken.files))
-    with ingesting(vault, progress) as ingest:
+    with ingesting(vault, progress, careful=annotation.kind == "auto-backup") as ingest:
         files = tuple(_entries(taken, previous, ingest))
         changed = taken.changed()
         if changed is not None:
@@ -297,7 +297,7 @@ def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | N
     for head in sorted(
         rivals, key=lambda head: (head.kind != "auto-backup", head.name is not None, head.id), reverse=True
     ):
-        if head.contents == contents and _all_there(vault, head.id):
+        if head.contents == contents and _is_whole(vault, head.id):
             return head
     return None
 
@@ -308,9 +308,9 @@ def _same_kind(head: Head, model: Model) -> bool:
     return (told["kind"], told["name"], told["single"]) == (model.kind, model.name, model.single)
 
 
-def _all_there(vault: Vault, id: str) -> bool:
+def _is_whole(vault: Vault, id: str) -> bool:
     try:
-        return all(vault.objects.has(chunk.digest) for chunk in vault.manifest(id).chunks())
+        return all(vault.objects.is_whole(chunk.digest) for chunk in vault.manifest(id).chunks())
     except CasvaultError:
         return False
 
