@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from casvault.codecs.codec import Codec, Layout
+from casvault.codecs.codec import Attempt, Bytes, Codec, Layout
 from casvault.errors import FormatError
 
 __all__ = ["Raw"]
@@ -13,12 +13,22 @@ class Raw(Codec):
 
     name = "raw"
 
-    def encode(self, data: bytes | memoryview, layout: Layout, base: bytes | None = None) -> bytes:
-        """Return ``data``."""
-        return bytes(data)
+    def attempt(self, data: Bytes, layout: Layout, base: Bytes | None = None) -> Attempt:
+        """Return an attempt that is just as long as ``data``."""
+        return _RawAttempt(data)
 
-    def decode(self, payload: bytes | memoryview, plain_size: int, layout: Layout, base: bytes | None = None) -> bytes:
+    def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return ``payload``; raises FormatError when its length is not ``plain_size``."""
         if len(payload) != plain_size:
             raise FormatError(f"a raw payload of {len(payload)} bytes instead of {plain_size}")
-        return bytes(payload)
+        return payload
+
+
+class _RawAttempt(Attempt):
+    def __init__(self, data: Bytes) -> None:
+        self._data = data
+        self.expected = len(data)
+
+    def pieces(self) -> list[Bytes]:
+        """Return the bytes."""
+        return [self._data]

@@ -7,14 +7,16 @@ single byte is allocated for it, so a small frame that claims a terabyte costs n
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import zstandard
 
-from casvault.codecs.codec import Codec, Layout
+from casvault.codecs.codec import Attempt, Bytes, Codec, Layout
 from casvault.errors import FormatError
 
 __all__ = ["Zstd", "compress_entropy", "compress_text", "decompress"]
 
+_PIECES, _PIECE = 3, 8 << 10
 _local = threading.local()
 
 
@@ -40,8 +42,8 @@ def compress_text(data: bytes | memoryview) -> bytes:
     return _text().compress(data)
 
 
-def compress_entropy(data: bytes | memoryview) -> bytes:
-    """Compress bytes that only have skewed frequencies."""
+def compress_entropy(data: Any) -> bytes:
+    """Compress bytes (any buffer of them) that only have skewed frequencies."""
     return _entropy().compress(data)
 
 
@@ -68,10 +70,27 @@ class Zstd(Codec):
 
     name = "zstd"
 
-    def encode(self, data: bytes | memoryview, layout: Layout, base: bytes | None = None) -> bytes:
-        """Return ``data`` as one frame."""
-        return compress_text(data)
+    def attempt(self, data: Bytes, layout: Layout, base: Bytes | None = None) -> Attempt:
+        """Size up ``data`` by a few pieces of it."""
+        return _ZstdAttempt(data)
 
-    def decode(self, payload: bytes | memoryview, plain_size: int, layout: Layout, base: bytes | None = None) -> bytes:
+    def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return the frame's content; raises FormatError."""
         return decompress(payload, plain_size)
+
+
+class _ZstdAttempt(Attempt):
+    def __init__(self, data: Bytes) -> None:
+        self._data = memoryview(data)
+        self._made: bytes | None = None
+        if len(data) <= _PIECE * _PIECES:
+            self._made = compress_text(data)
+            self.expected = len(self._made)
+            return
+        step = (len(data) - _PIECE) // (_PIECES - 1)
+        pieces = [self._data[index * step : index * step + _PIECE] for index in range(_PIECES)]
+        self.expected = sum(len(compress_text(piece)) for piece in pieces) * len(data) // (_PIECE * _PIECES)
+
+    def pieces(self) -> list[bytes]:
+        """Return the frame."""
+        return [self._made if self._made is not None else compress_text(self._data)]

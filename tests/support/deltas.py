@@ -21,12 +21,17 @@ class XorDelta(Codec):
     name = "delta"
     needs_base = True
 
-    def encode(self, data: bytes | memoryview, layout: Layout, base: bytes | None = None) -> bytes:
+    def attempt(self, data: bytes | memoryview, layout: Layout, base: bytes | memoryview | None = None) -> None:
+        """Return None: it is never chosen."""
+
+    def encode(self, data: bytes | memoryview, layout: Layout, base: bytes | memoryview | None = None) -> bytes:
         """Return ``data`` xor ``base``."""
         assert base is not None
         return bytes(one ^ other for one, other in zip(data, base, strict=True))
 
-    def decode(self, payload: bytes | memoryview, plain_size: int, layout: Layout, base: bytes | None = None) -> bytes:
+    def decode(
+        self, payload: bytes | memoryview, plain_size: int, layout: Layout, base: bytes | memoryview | None = None
+    ) -> bytes:
         """Return ``payload`` xor ``base``."""
         if base is None or len(base) != plain_size or len(payload) != plain_size:
             raise FormatError("a delta against a base of another length")
