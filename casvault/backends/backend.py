@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import total_ordering
 from types import TracebackType
-from typing import NamedTuple
 
 from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files.names import is_vault_name
@@ -23,11 +23,37 @@ __all__ = ["Backend", "Batch", "Entry", "storage_errors"]
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-class Entry(NamedTuple):
-    """A blob in a listing: its name within the folder, and its size in bytes."""
+@total_ordering
+class Entry:
+    """A blob in a listing: its name within its folder, and its ``size`` in bytes.
 
-    name: str
-    size: int
+    A backend may tell the size when it is asked for, by a function; 0 then stands for a blob that is gone meanwhile.
+    """
+
+    __slots__ = ("_size", "name")
+
+    def __init__(self, name: str, size: int | Callable[[], int]) -> None:
+        self.name = name
+        self._size = size
+
+    @property
+    def size(self) -> int:
+        """Bytes; raises OSError where the backend cannot tell."""
+        if not isinstance(self._size, int):
+            self._size = self._size()
+        return self._size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and (self.name, self.size) == (other.name, other.size)
+
+    def __lt__(self, other: Entry) -> bool:
+        return (self.name, self.size) < (other.name, other.size)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.name!r}, {self.size})"
 
 
 @contextmanager

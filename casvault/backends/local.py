@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +77,15 @@ class LocalBackend(Backend):
 def _entry(entry: os.DirEntry[str]) -> Entry | None:
     if entry.name.endswith(TEMP_SUFFIX) or not entry.is_file(follow_symlinks=False):
         return None
+    return Entry(entry.name, partial(_size, entry))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
     try:
-        return Entry(entry.name, entry.stat(follow_symlinks=False).st_size)
+        return entry.stat(follow_symlinks=False).st_size
     except FileNotFoundError:
-        # It was deleted since the folder was opened; the others are still there.
-        return None
+        # It was deleted since the folder was listed; the others are still there.
+        return 0
 
 
 class _LocalBatch(Batch):
@@ -100,7 +105,8 @@ class _LocalBatch(Batch):
         with self._lock:
             known = path.parent in self._touched
         if not known:
-            make_folder(path.parent)
+            # `flush` puts the names of all folders on the disk: one by one that would take longer than the blobs.
+            path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock:
                 self._touched.add(path.parent)
         self._room.acquire()

@@ -22,7 +22,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from casvault.codecs import MAX_PLAIN_SIZE, Layout
+from casvault.codecs import MAX_PLAIN_SIZE, Bytes, Layout
 from casvault.digest import DIGEST_SIZE, raw_digest_of
 from casvault.errors import DamageError, UnsupportedVault
 
@@ -49,8 +49,12 @@ class Frame:
     payload: bytes | memoryview
     flags: int = 0
 
-    def pieces(self) -> list[bytes | memoryview]:
+    def pieces(self) -> list[Bytes]:
         """Return the frame as bytes to be written one after another; the payload is not copied."""
+        return self.around([self.payload])
+
+    def around(self, payload: list[Bytes]) -> list[Bytes]:
+        """Return the frame as `pieces` does, for a payload that is in pieces itself; the frame's own is not used."""
         base = bytes.fromhex(self.base) if self.base else _NO_BASE
         fields = _FIELDS.pack(
             _MAGIC,
@@ -60,22 +64,23 @@ class Frame:
             self.layout.item_size,
             self.layout.row_length,
             self.plain_size,
-            len(self.payload),
+            sum(map(len, payload)),
             base,
         )
-        return [fields, raw_digest_of([fields, self.payload]), self.payload]
+        return [fields, raw_digest_of([fields, *payload]), *payload]
 
     @classmethod
-    def parse(cls, data: bytes, name: str) -> Frame:
+    def parse(cls, data: bytes, name: str, *, checked: bool = True) -> Frame:
         """Read a frame and check it; ``name`` is the object's, for the message.
 
-        Raises DamageError for anything but a whole frame, and UnsupportedVault for one of a newer version.
+        Without ``checked`` its checksum is not looked at: for who checks the bytes that come out of it. Raises
+        DamageError for anything but a whole frame, and UnsupportedVault for one of a newer version.
         """
         if len(data) <= HEADER_SIZE or data[:4] != _MAGIC:
             raise DamageError(f"object {name} is not an object of a vault.")
         view = memoryview(data)
         fields, payload = view[: _FIELDS.size], view[HEADER_SIZE:]
-        if raw_digest_of([fields, payload]) != data[_FIELDS.size : HEADER_SIZE]:
+        if checked and raw_digest_of([fields, payload]) != data[_FIELDS.size : HEADER_SIZE]:
             raise DamageError(f"object {name} is damaged: its checksum does not match.")
         _, version, codec, flags, item, row, plain_size, stored, base = _FIELDS.unpack(fields)
         if version != _VERSION or flags & _REQUIRED_FLAGS:

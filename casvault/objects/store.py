@@ -12,12 +12,12 @@ digest that was asked for, and that resolving bases always ends.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from casvault.backends import Backend
-from casvault.codecs import codec_of
+from casvault.backends import Backend, Entry, storage_errors
+from casvault.codecs import Bytes, codec_of
 from casvault.digest import digest_of, is_digest
 from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound
 from casvault.objects.frame import HEADER_SIZE, Frame
@@ -73,17 +73,20 @@ class ObjectStore:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._folders: dict[str, dict[str, list[ObjectName]]] = {}
+        self._folders: dict[str, dict[str, list[Entry]]] = {}
+        self._asked: dict[str, list[ObjectName]] = {}
         self._lock = threading.Lock()
 
     def encodings(self, digest: str) -> list[ObjectName]:
         """Return the objects that hold ``digest``, the one that stands alone first; none: it is not there."""
-        folder = folder_of(digest)
         with self._lock:
-            if folder not in self._folders:
-                self._folders[folder] = self._index(folder)
-            found = self._folders[folder].get(digest, [])
-            return sorted(found, key=lambda name: (name.base is not None, name.base or ""))
+            if digest not in self._asked:
+                # Of most of what lies in a folder nobody asks the size.
+                folder = folder_of(digest)
+                if folder not in self._folders:
+                    self._folders[folder] = self._by_digest(folder)
+                self._asked[digest] = list(_named(folder, self._folders[folder].get(digest, ())))
+            return sorted(self._asked[digest], key=lambda name: (name.base is not None, name.base or ""))
 
     def has(self, digest: str) -> bool:
         """Tell whether an object holds ``digest``."""
@@ -103,7 +106,7 @@ class ObjectStore:
             except (DamageError, NotFound):
                 pass
             with self._lock:
-                known = self._folders.get(name.folder, {}).get(digest, [])
+                known = self._asked.get(digest, [])
                 if name in known:
                     known.remove(name)
         return False
@@ -111,34 +114,79 @@ class ObjectStore:
     def note(self, name: ObjectName) -> None:
         """Add an object that was written since its folder was listed."""
         with self._lock:
-            known = self._folders.get(name.folder)
-            if known is not None and name not in known.setdefault(name.digest, []):
-                known[name.digest].append(name)
+            known = self._asked.get(name.digest)
+            if known is not None:
+                if name not in known:
+                    known.append(name)
+            elif name.folder in self._folders:
+                entry = Entry(name.blob.rpartition("/")[2], name.size)
+                self._folders[name.folder].setdefault(name.digest, []).append(entry)
 
     def forget(self) -> None:
         """Forget every listing, so that the next question looks at the backend anew."""
         with self._lock:
             self._folders.clear()
+            self._asked.clear()
 
     def every(self) -> Iterator[ObjectName]:
         """List all objects, in the order of their names."""
         for fan_out in self._backend.folders(OBJECTS):
-            index = self._index(f"{OBJECTS}/{fan_out}")
+            folder = f"{OBJECTS}/{fan_out}"
+            index = self._by_digest(folder)
             for digest in sorted(index):
-                yield from index[digest]
+                yield from _named(folder, index[digest])
 
-    def read(self, digest: str, size: int | None = None) -> bytes:
+    def closure(self, digest: str) -> set[str]:
+        """Return ``digest`` and every base that an encoding of it leans on, directly or not."""
+        todo, seen = [digest], set[str]()
+        while todo:
+            current = todo.pop()
+            if current not in seen:
+                seen.add(current)
+                todo.extend(name.base for name in self.encodings(current) if name.base)
+        return seen
+
+    def read(self, digest: str, size: int | None = None) -> Bytes:
         """Return the plain bytes of ``digest``; ``size`` is how many they must be, where it is known.
 
         Every encoding is tried before it gives up. Raises MissingObject or DamageError.
         """
+        plain = self._straight(digest)
+        if plain is not None and len(plain) == (len(plain) if size is None else size):
+            return plain
         return self._resolve(digest, size, _Walk())
 
-    def read_object(self, name: ObjectName) -> bytes:
+    def read_object(self, name: ObjectName) -> Bytes:
         """Return the plain bytes of one encoding; raises MissingObject, DamageError."""
         return self._decode(name, _Walk())
 
-    def _resolve(self, digest: str, size: int | None, walk: _Walk) -> bytes:
+    def _straight(self, digest: str) -> Bytes | None:
+        """Return the plain bytes of ``digest`` by its first encoding, None where anything at all is not as it should.
+
+        Whole objects are the rule, and the digest of what comes out at the end vouches for every byte on the way:
+        neither checksums nor the digests of bases have to be looked at before it fails.
+        """
+        names: list[ObjectName] = []
+        wanted: str | None = digest
+        while wanted is not None and len(names) <= MAX_CHAIN:
+            found = self.encodings(wanted)
+            if not found:
+                return None
+            names.append(found[0])
+            wanted = found[0].base
+        plain: Bytes | None = None
+        try:
+            for name in reversed(names):
+                frame = Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob, checked=False)
+                codec = codec_of(frame.codec)
+                if frame.base != name.base or codec.needs_base != (plain is not None):
+                    return None
+                plain = codec.decode(frame.payload, frame.plain_size, frame.layout, plain)
+        except (CasvaultError, FormatError):
+            return None
+        return plain if plain is not None and digest_of(plain) == digest else None
+
+    def _resolve(self, digest: str, size: int | None, walk: _Walk) -> Bytes:
         failure: CasvaultError = MissingObject(
             f"chunk {digest[:12]} is not in the vault; `casvault verify` tells more."
         )
@@ -156,7 +204,7 @@ class ObjectStore:
         walk.given_up.add(digest)
         raise failure
 
-    def _decode(self, name: ObjectName, walk: _Walk) -> bytes:
+    def _decode(self, name: ObjectName, walk: _Walk) -> Bytes:
         walk.reads += 1
         if walk.reads > _MAX_READS:
             raise DamageError(f"object {name.digest[:12]} leans on more objects than a vault ever writes.")
@@ -178,7 +226,7 @@ class ObjectStore:
             raise DamageError(f"object {name.blob} is damaged: it decodes to other bytes than its name says.")
         return plain
 
-    def _base(self, name: ObjectName, base: str, walk: _Walk) -> bytes:
+    def _base(self, name: ObjectName, base: str, walk: _Walk) -> Bytes:
         if len(walk.trail) >= MAX_CHAIN or base in walk.trail or base == name.digest:
             raise DamageError(f"object {name.digest[:12]} leans on an endless or too long chain of bases.")
         walk.trail.append(base)
@@ -187,11 +235,19 @@ class ObjectStore:
         finally:
             walk.trail.pop()
 
-    def _index(self, folder: str) -> dict[str, list[ObjectName]]:
-        index: dict[str, list[ObjectName]] = {}
+    def _by_digest(self, folder: str) -> dict[str, list[Entry]]:
+        index: dict[str, list[Entry]] = {}
         for entry in self._backend.list(folder):
-            digest, _, base = entry.name.partition(".")
-            named = is_digest(digest) and (not base or is_digest(base)) and folder_of(digest) == folder
-            if named and entry.size > HEADER_SIZE:
-                index.setdefault(digest, []).append(ObjectName(digest, base or None, entry.size))
+            index.setdefault(entry.name.partition(".")[0], []).append(entry)
         return index
+
+
+def _named(folder: str, entries: Iterable[Entry]) -> Iterator[ObjectName]:
+    """Yield what the names in a fan-out folder say, of those that are objects."""
+    for entry in entries:
+        digest, _, base = entry.name.partition(".")
+        if is_digest(digest) and (not base or is_digest(base)) and folder_of(digest) == folder:
+            with storage_errors(f"{folder}/{entry.name} in the vault"):
+                size = entry.size
+            if size > HEADER_SIZE:
+                yield ObjectName(digest, base or None, size)
