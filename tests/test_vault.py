@@ -172,6 +172,7 @@ def test_commit_writes_the_label_first_and_the_manifest_last(monkeypatch: pytest
     monkeypatch.setattr(MemoryBackend, "_write", write)
     manifest = make_manifest()
     vault.commit(manifest, Label(manifest.id, name="x"))
+    assert written.pop() == ("cache/heads-recent", False)
     assert len(written) == 2
     assert written[0][0].startswith(f"labels/{manifest.id}.")
     assert written[1] == (f"snapshots/{manifest.id}.json", True)

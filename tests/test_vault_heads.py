@@ -11,10 +11,13 @@ from casvault.backends.memory import MemoryBackend
 from casvault.digest import digest_of
 from casvault.errors import BadManifest, NoSpace, StorageError
 from casvault.manifest.label import Label
+from casvault.vault.config import VaultConfig
 from casvault.vault.heads import HeadIndex
+from casvault.vault.vault import Vault
 from tests.support.vaults import make_manifest, stamp
 
 CACHE = "cache/heads"
+RECENT = "cache/heads-recent"
 
 
 class Watched(MemoryBackend):
@@ -74,7 +77,7 @@ def test_a_thousand_snapshots_are_read_from_the_cache(backend: Watched) -> None:
     backend.written.clear()
     again = HeadIndex(backend).read()
     assert again == first
-    assert backend.read_names == [CACHE]
+    assert backend.read_names == [CACHE, RECENT]
     assert backend.written == []
 
 
@@ -89,11 +92,66 @@ def test_only_what_is_new_is_read(backend: Watched) -> None:
     assert [head.id for head in heads] == [*ids[1:], new]
     assert heads[2].name == "renamed"
     assert sorted(backend.read_names) == sorted(
-        [CACHE, relabelled, f"snapshots/{ids[3]}.json", f"snapshots/{new}.json"]
+        [CACHE, RECENT, relabelled, f"snapshots/{ids[3]}.json", f"snapshots/{new}.json"]
     )
     backend.read_names.clear()
     assert HeadIndex(backend).read() == heads
-    assert backend.read_names == [CACHE]
+    assert backend.read_names == [CACHE, RECENT]
+
+
+def test_one_index_reads_its_cache_once(backend: Watched) -> None:
+    ids = [add(backend, number) for number in range(3)]
+    index = HeadIndex(backend)
+    index.read()
+    new = add(backend, 3)
+    backend.read_names.clear()
+    assert [head.id for head in index.read()] == [*ids, new]
+    assert backend.read_names == [f"snapshots/{new}.json"]
+    backend.delete(f"snapshots/{ids[1]}.json")
+    assert [head.id for head in index.read()] == [ids[0], ids[2], new]
+
+
+def test_what_was_committed_is_listed_without_being_read(backend: Watched) -> None:
+    for number in range(200):
+        add(backend, number)
+    HeadIndex(backend).read()
+    heads, written = [], []
+    for number in range(200, 270):
+        # Each snapshot is taken by a process of its own.
+        manifest = make_manifest(stamp(number), iteration=number)
+        backend.written.clear()
+        heads.append(Vault(backend, VaultConfig()).commit(manifest, Label(manifest.id, name=f"save {number}")))
+        written += backend.written
+    backend.read_names.clear()
+    assert HeadIndex(backend).read()[200:] == heads
+    assert set(backend.read_names) == {CACHE, RECENT}
+    # The large part is not written anew for every snapshot.
+    assert written.count(CACHE) == 2
+
+
+@pytest.mark.parametrize("part", [CACHE, RECENT])
+def test_either_part_of_the_cache_may_be_damaged_or_gone(backend: Watched, part: str) -> None:
+    for number in range(5):
+        add(backend, number)
+    HeadIndex(backend).read()
+    manifest = make_manifest(stamp(7))
+    Vault(backend, VaultConfig()).commit(manifest, Label(manifest.id, name="x"))
+    wanted = HeadIndex(backend).read(cached=False)
+    good = backend.read(part)
+    for data in (good[:-1], good + b" ", b"", good.replace(b"manual", b"manuel")):
+        backend.write(part, data)
+        assert HeadIndex(backend).read() == wanted
+        backend.delete(part)
+        assert HeadIndex(backend).read() == wanted
+
+
+def test_a_label_that_is_newer_than_the_cache_wins(backend: Watched) -> None:
+    vault = Vault(backend, VaultConfig())
+    manifest = make_manifest(stamp(1))
+    vault.commit(manifest, Label(manifest.id, name="before"))
+    Vault(backend, VaultConfig()).write_label(Label(manifest.id, name="after"))
+    assert [head.name for head in vault.heads()] == ["after"]
+    assert [head.name for head in HeadIndex(backend).read()] == ["after"]
 
 
 def test_without_the_cache_every_document_is_read(backend: Watched) -> None:

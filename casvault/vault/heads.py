@@ -26,6 +26,10 @@ _CACHE = "cache/heads"
 _CACHE_FORMAT = 1
 _SUFFIX = ".json"
 _MAX_CACHE = 256 << 20
+_RECENT = "cache/heads-recent"
+_MOST_RECENT = 32
+"""Snapshots that wait in the small part of the cache, which is written each time, for the large one."""
+
 _MEMBERS = {"id", "created", "saved_at", "kind", "model", "iteration", "loss", "incomplete", "health"}
 
 
@@ -34,6 +38,8 @@ class HeadIndex:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._known: dict[str, Any] = {}
+        self._stored: dict[str, Any] = {}
         self.damaged: dict[str, CasvaultError] = {}
 
     def ids(self) -> list[str]:
@@ -48,9 +54,8 @@ class HeadIndex:
         self.damaged = {}
         sizes = self._snapshot_sizes()
         labels = self._labels()
-        known = self._cached() if cached else {}
+        known = (self._known or self._cached()) if cached else {}
         kept: dict[str, Any] = {}
-        changed = False
         heads = []
         for id in sorted(sizes):
             stamps = labels.get(id, [])
@@ -58,14 +63,23 @@ class HeadIndex:
             record = known.get(id)
             if record is None or record[:2] != key:
                 record = self._record(id, key, stamps)
-                changed = True
             if record is None:
                 continue
             kept[id] = record
             heads.append(_head(record))
-        if cached and (changed or len(known) != len(kept)):
-            self._remember(kept)
+        if cached:
+            self._known = self._intact(kept)
+            if self._known != known:
+                self._remember(small=False)
         return heads
+
+    def add(self, head: Head, size: int, stamp: str | None) -> None:
+        """Remember the head of a snapshot that was just written: its document's bytes and its label's stamp."""
+        if not self._known:
+            self._known = self._cached()
+        label = head.label.to_json()
+        self._known[head.id] = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
+        self._remember(small=True)
 
     def newest_label(self, id: str) -> str | None:
         """Return the stamp of the newest label of snapshot ``id``."""
@@ -121,8 +135,12 @@ class HeadIndex:
         return Label(id)
 
     def _cached(self) -> dict[str, Any]:
+        self._stored = self._load(_CACHE)
+        return {**self._stored, **self._load(_RECENT)}
+
+    def _load(self, name: str) -> dict[str, Any]:
         try:
-            checksum, _, body = self._backend.read(_CACHE, _MAX_CACHE).partition(b"\n")
+            checksum, _, body = self._backend.read(name, _MAX_CACHE).partition(b"\n")
             if checksum != digest_of(body).encode():
                 return {}
             cache = json.loads(body)
@@ -137,14 +155,26 @@ class HeadIndex:
             return {}
         return heads
 
-    def _remember(self, records: dict[str, Any]) -> None:
-        intact = {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
-        body = json.dumps({"format": _CACHE_FORMAT, "heads": intact}, separators=(",", ":")).encode()
+    def _intact(self, records: dict[str, Any]) -> dict[str, Any]:
+        return {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
+
+    def _remember(self, *, small: bool) -> None:
+        """Write what is known: what the large part of the cache lacks to the small one, until that is full."""
+        recent = {id: record for id, record in self._known.items() if self._stored.get(id) != record}
         try:
-            self._backend.write(_CACHE, digest_of(body).encode() + b"\n" + body, durable=False)
+            if not small or len(recent) > _MOST_RECENT:
+                self._store(_CACHE, self._known)
+                self._stored, recent = dict(self._known), {}
+                self._backend.delete(_RECENT)
+            else:
+                self._store(_RECENT, recent)
         except CasvaultError:
             # On a full or read-only disk the next list is slower; nothing else.
             return
+
+    def _store(self, name: str, records: dict[str, Any]) -> None:
+        body = json.dumps({"format": _CACHE_FORMAT, "heads": records}, separators=(",", ":")).encode()
+        self._backend.write(name, digest_of(body).encode() + b"\n" + body, durable=False)
 
 
 def _head(record: list[Any]) -> Head:

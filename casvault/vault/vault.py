@@ -104,21 +104,24 @@ class Vault:
         encodings = (self.objects.encodings(digest) for digest in {chunk.digest for chunk in manifest.chunks()})
         return sum(found[0].size for found in encodings if found)
 
-    def commit(self, manifest: Manifest, label: Label) -> None:
-        """Write a snapshot whose objects are durable; it exists when this returns."""
+    def commit(self, manifest: Manifest, label: Label) -> Head:
+        """Write a snapshot whose objects are durable; it exists when this returns its head."""
         data = manifest.to_bytes()
         try:
             type(manifest).parse(data, manifest.id)
         except CasvaultError as error:
             raise UsageError(f"this cannot be recorded in a way that could be read again: {error}") from error
-        if label != Label(manifest.id):
-            self.write_label(label)
+        stamp = self.write_label(label) if label != Label(manifest.id) else None
         self.backend.write(f"{SNAPSHOTS}/{manifest.id}.json", data)
+        head = Head(manifest.head(), label, manifest.logical_size, len(manifest.files), manifest.contents)
+        self.index.add(head, len(data), stamp)
+        return head
 
-    def write_label(self, label: Label) -> None:
-        """Write a label that wins over all earlier ones of its snapshot."""
+    def write_label(self, label: Label) -> str:
+        """Write a label that wins over all earlier ones of its snapshot; return its stamp."""
         stamp = Stamp.new(self.index.newest_label(label.snapshot))
         self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
+        return stamp
 
     @cached_property
     def objects(self) -> ObjectStore:
