@@ -7,22 +7,27 @@ import json
 import os
 import re
 import struct
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import pytest
-import zstandard
 from blake3 import blake3
 
 import casvault
 from casvault import api, errors
 from casvault.capture import Patience
+from casvault.chunking.parameters import ChunkingParameters
 from casvault.cli.main import COMMANDS, main
 from casvault.codecs import CODEC_IDS, Layout, codec_of
 from casvault.demo.model import SampleModel
-from casvault.objects import HEADER_SIZE, Frame
+from casvault.objects import HEADER_SIZE, Frame, store
+from casvault.objects.store import MAX_CHAIN
+from casvault.snapshot.bases import BRANCHES, PERIOD, radix_of
+from casvault.vault.config import VaultConfig
+from tests.support.second_reader import read_chunk
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -195,7 +200,7 @@ def test_codec_ids() -> None:
     table = rows(section(page("format.md"), "Codec ids"))[1:]
     assert {cells[1]: int(cells[0]) for cells in table} == CODEC_IDS
     for number, name, today in table:
-        if today == "written":
+        if today.startswith(("written", "read")):
             assert codec_of(int(number)).name == name
         else:
             with pytest.raises(errors.FormatError):
@@ -219,17 +224,20 @@ def test_a_frame_lies_as_the_page_says() -> None:
     assert f"a header of {HEADER_SIZE} bytes" in page("format.md")
 
 
-def test_the_example_of_planes() -> None:
-    text = section(page("format.md"), "Payload of planes (3)")
-    plain = re.search(r"the 9 bytes `([0-9a-f ]+)`", text)
+@pytest.mark.parametrize(("title", "codec"), [("turned-planes (8)", 8), ("delta (4)", 4), ("planes (3)", 3)])
+def test_the_examples_of_payloads(title: str, codec: int) -> None:
+    text = section(page("format.md"), f"Payload of {title}")
+    data, *base = [bytes.fromhex(found) for found in re.findall(r"the 9 bytes `([0-9a-f ]+)`", text)]
     block = re.search(r"(?s)```\n(.*?)```", text)
-    assert plain is not None
     assert block is not None
-    payload = bytes.fromhex("".join(re.findall(r"\b[0-9a-f]{2,8}\b", re.sub(r"heads|planes|tail", "", block[1]))))
-    data = bytes.fromhex(plain[1])
+    payload = bytes.fromhex(
+        "".join(re.findall(r"\b[0-9a-f]{2,8}\b", re.sub(r"rotation|heads|planes|tail", "", block[1])))
+    )
     assert len(data) == 9
-    assert codec_of(3).encode(data, Layout(4, 0)) == payload
-    assert codec_of(3).decode(payload, 9, Layout(4, 0)) == data
+    assert codec_of(codec).decode(payload, 9, Layout(4, 0), *base) == data
+    if codec != 3:
+        # The sample chooses rotation and widths; what it chose is in the payload.
+        assert codec_of(codec).encode(data, Layout(4, 0), *base) == payload
 
 
 class Reader:
@@ -245,41 +253,10 @@ class Reader:
         return parsed
 
     def file(self, entry: dict[str, Any]) -> bytes:
-        data = b"".join(self.chunk(chunk["digest"], chunk["size"]) for chunk in entry["chunks"])
+        data = b"".join(read_chunk(self.vault, chunk["digest"]) for chunk in entry["chunks"])
         assert blake3(data).hexdigest() == entry["digest"]
         assert len(data) == entry["size"]
         return data
-
-    def chunk(self, digest: str, size: int) -> bytes:
-        data = (self.vault / "objects" / digest[:3] / digest).read_bytes()
-        magic, version, codec, flags, item, _, plain, stored, base = struct.unpack("<4sBBHIIQQ32s", data[:64])
-        assert (magic, version, flags, base) == (b"CVOB", 1, 0, bytes(32))
-        assert blake3(data[:64] + data[96:]).digest() == data[64:96]
-        payload = data[96:]
-        assert (len(payload), plain) == (stored, size)
-        decoded = {1: lambda: payload, 2: lambda: self.zstd(payload), 3: lambda: self.planes(payload, size, item)}[
-            codec
-        ]()
-        assert blake3(decoded).hexdigest() == digest
-        return decoded
-
-    def planes(self, payload: bytes, size: int, item: int) -> bytes:
-        count = size // item
-        position = 5 * item
-        columns = []
-        for weight in range(item):
-            method, length = struct.unpack_from("<BI", payload, 5 * weight)
-            body = payload[position : position + length]
-            columns.append(self.zstd(body) if method else body)
-            position += length
-        words = np.zeros(count, f"<u{item}")
-        for weight, column in enumerate(columns):
-            words |= np.frombuffer(column, np.uint8).astype(words.dtype) << words.dtype.type(8 * weight)
-        one, top = words.dtype.type(1), words.dtype.type(8 * item - 1)
-        return bytes(((words >> one) | (words << top)).tobytes() + payload[position:])
-
-    def zstd(self, data: bytes) -> bytes:
-        return bytes(zstandard.ZstdDecompressor().decompress(data))
 
 
 def test_a_vault_can_be_read_from_the_page_alone(tmp_path: Path) -> None:
@@ -299,6 +276,49 @@ def test_a_vault_can_be_read_from_the_page_alone(tmp_path: Path) -> None:
         f"{entry['digest']} {entry['path']}\n" for entry in sorted(manifest["files"], key=lambda e: e["path"])
     )
     assert taken.head.contents == blake3(lines.encode()).hexdigest()
+
+
+def test_a_line_of_deltas_can_be_read_from_the_page_alone(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    shapes = {"<f2": (256, 130), "<f4": (130, 128), "<f8": (130, 64)}
+    sides = random.random((130, 1)) ** 4, random.random((1, 128)) ** 4
+    values = {dtype: random.standard_normal(shape) * 0.05 for dtype, shape in shapes.items()}
+    folder = tmp_path / "run"
+    folder.mkdir()
+    vault = casvault.init(tmp_path / ".casvault")
+    saves = {}
+    for number in range(7):
+        for dtype, shape in shapes.items():
+            values[dtype] += random.standard_normal(shape) * 1e-5
+            np.save(folder / f"{dtype[1:]}.npy", values[dtype].astype(dtype))
+        moments = sides[0] * sides[1] * (1 + 0.02 * random.random((130, 128))) * 0.9**number
+        np.save(folder / "moments.npy", moments.astype("<f4"))
+        taken = vault.snapshot(folder, model_name="run", iteration=number)
+        saves[taken.head.id] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    reader = Reader(tmp_path / ".casvault")
+    for number, (id, wanted) in enumerate(saves.items()):
+        manifest = reader.document(reader.vault / "snapshots" / f"{id}.json")
+        assert {entry["path"]: reader.file(entry) for entry in manifest["files"]} == wanted
+        assert manifest["since_key"] == number
+    bases = {path.name[:64]: path.name[65:] for path in (reader.vault / "objects").rglob("*.*")}
+    assert any(base in bases for base in bases.values()), "no base has a base itself"
+    objects = [path for path in (reader.vault / "objects").rglob("*") if path.is_file()]
+    codecs = {(data[5], data[8]) for data in map(Path.read_bytes, objects)}
+    assert {(8, 2), (8, 4), (8, 8), (4, 2), (4, 4), (4, 8)} <= codecs
+    assert {codec for codec, _ in codecs} & {5, 6}
+
+
+def test_the_numbers_of_a_vault_and_of_bases() -> None:
+    text = page("format.md").replace("\n", " ")
+    parameters = [f"{number:,}" for number in asdict(ChunkingParameters()).values()]
+    assert f"The chunking parameters are {', '.join(parameters[:-1])} and {parameters[-1]}." in text
+    depth = VaultConfig().max_depth
+    radix = radix_of(depth)
+    assert f"how many bases a writer may put behind an object; {depth}." in text
+    assert f"reaches {PERIOD} or more: {radix} for a `max_depth` of {depth}" in text
+    assert f"at most {radix**depth - 1} later snapshots of a line lean on one object" in text
+    assert f"one with {BRANCHES} children already" in text
+    assert f"at {MAX_CHAIN} bases behind one object, and at {store._MAX_READS} objects opened" in text
 
 
 def test_every_promise_names_a_test_that_is_there() -> None:

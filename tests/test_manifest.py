@@ -82,6 +82,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         options=draw(scalars),
         meta=draw(scalars),
         parent=draw(st.none() | stamps),
+        since_key=draw(st.integers(0, 2**63 - 1)),
         restored_from=draw(st.none() | stamps),
         incomplete=draw(st.booleans()),
         health=draw(healths),
@@ -106,13 +107,20 @@ def test_byte_for_byte() -> None:
         '"saved_at":"2026-11-24T03:12:00.000Z","kind":"manual","model":{"kind":"deepfacelab","name":"new_SAEHD",'
         '"type":"SAEHD","source":"workspace/model","single":false},"iteration":48200,"run":1,'
         '"loss":{"src":0.21,"dst":0.19},"loss_last":{"src":0.2,"dst":0.18},'
-        '"options":{"batch_size":8,"archi":"liae-ud"},"meta":null,"parent":null,"restored_from":null,'
-        '"incomplete":false,"health":null,"preview":null,"files":[{"path":"a_b","role":"b","size":8,'
+        '"options":{"batch_size":8,"archi":"liae-ud"},"meta":null,"parent":null,"since_key":0,'
+        '"restored_from":null,"incomplete":false,"health":null,"preview":null,"files":[{"path":"a_b","role":"b","size":8,'
         f'"mtime_ns":"1764000000123456789","mode":420,"digest":"{digest_of(b"12345678")}",'
         f'"chunks":[{{"digest":"{one}","size":5}},{{"digest":"{two}","size":3}}],'
         '"regions":[{"name":"t","offset":4,"size":4,"dtype":"float32","shape":[1]}]}]}'
     )
     assert data == sealed(text.encode())
+
+
+def test_since_key_is_counted_and_was_not_written_before_deltas() -> None:
+    manifest = replace(make_manifest(), since_key=7)
+    assert Manifest.parse(manifest.to_bytes(), ID).since_key == 7
+    assert Manifest.parse(document(put("since_key", value=3)), ID).since_key == 3
+    assert Manifest.parse(document(drop("since_key")), ID).since_key == 0
 
 
 def test_sums() -> None:
@@ -213,6 +221,7 @@ HOSTILE: dict[str, Change] = {
     **{f"chunk size {value!r}": put(*CHUNK, "size", value=value) for value in [*WRONG_NUMBERS, 39, 41, 0]},
     **{f"mode {value!r}": put(*FILE, "mode", value=value) for value in WRONG_NUMBERS},
     **{f"run {value!r}": put("run", value=value) for value in WRONG_NUMBERS},
+    **{f"since_key {value!r}": put("since_key", value=value) for value in WRONG_NUMBERS},
     **{f"iteration {value!r}": put("iteration", value=value) for value in WRONG_NUMBERS if value is not None},
     **{
         f"mtime {value!r}": put(*FILE, "mtime_ns", value=value)

@@ -27,11 +27,16 @@ _PLAIN = Layout()
 
 @dataclass(frozen=True)
 class Chunk:
-    """A slice of a file: where it starts, its plain bytes, and how the numbers in it lie."""
+    """A slice of a file: where it starts, its plain bytes, and how the numbers in it lie.
+
+    ``region`` is the name of the tensor that it is a part of, and ``within`` where in it the chunk starts, in bytes.
+    """
 
     offset: int
     data: bytes | memoryview
     layout: Layout
+    region: str | None = None
+    within: int = 0
 
 
 def cut(source: ByteSource, regions: Sequence[Region], parameters: ChunkingParameters) -> Iterator[Chunk]:
@@ -60,7 +65,8 @@ def _tensor(source: ByteSource, region: Region, parameters: ChunkingParameters) 
         row_length = 0
     layout = Layout(item, row_length) if item in _NUMBERS else _PLAIN
     for offset in range(region.offset, region.end, step):
-        yield Chunk(offset, _exactly(source, offset, min(step, region.end - offset)), layout)
+        data = _exactly(source, offset, min(step, region.end - offset))
+        yield Chunk(offset, data, layout, region.name, offset - region.offset)
 
 
 def _between(source: ByteSource, start: int, end: int, parameters: ChunkingParameters) -> Iterator[Chunk]:

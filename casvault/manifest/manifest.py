@@ -70,6 +70,7 @@ class Manifest:
     """One snapshot. Times are ISO 8601 in UTC; what is unknown is None.
 
     ``source`` is the model's folder; ``single`` says that the model is one file in it and not the whole of it.
+    ``since_key`` counts the snapshots along the parents since one that no delta was taken for; 0: this is one.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Manifest:
     health: dict[str, Any] | None
     files: tuple[FileEntry, ...]
     single: bool = False
+    since_key: int = 0
     preview: None = None
 
     @property
@@ -131,6 +133,7 @@ class Manifest:
             "options": self.options,
             "meta": self.meta,
             "parent": self.parent,
+            "since_key": self.since_key,
             "restored_from": self.restored_from,
             "incomplete": self.incomplete,
             "health": self.health,
@@ -177,6 +180,8 @@ class Manifest:
             health=_health(fields),
             files=files,
             single=model.flag("single"),
+            # Versions before deltas did not write it.
+            since_key=fields.whole("since_key") if "since_key" in fields.values else 0,
         )
 
 

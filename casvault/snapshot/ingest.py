@@ -9,35 +9,46 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from casvault.backends import Batch
 from casvault.capture import CapturedFile
 from casvault.chunking.chunks import Chunk, cut
-from casvault.codecs import encode
+from casvault.codecs import codec_of, encode_in_pieces
 from casvault.digest import Hasher, digest_of
-from casvault.errors import IncompleteSave, StorageError
+from casvault.errors import CasvaultError, IncompleteSave, StorageError
 from casvault.formats import scan
 from casvault.manifest.manifest import ChunkRef, FileEntry
 from casvault.objects import Frame, ObjectName
 from casvault.objects.store import folder_of
 from casvault.progress import Progress
+from casvault.snapshot.bases import Bases
 from casvault.vault.vault import Vault
 
-__all__ = ["Ingest", "ingesting"]
+__all__ = ["Ingest", "ingesting", "on_all_cores"]
 
-_FLUSH_THREADS = 8
+_FLUSH_THREADS = 4
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Ingest:
     """One run of ingest; ``new_bytes`` and ``stored_bytes`` count the plain and the stored bytes of new objects."""
 
     def __init__(
-        self, vault: Vault, batch: Batch, pool: ThreadPoolExecutor | None, progress: Progress, careful: bool
+        self,
+        vault: Vault,
+        batch: Batch,
+        pool: ThreadPoolExecutor | None,
+        progress: Progress,
+        bases: Bases,
+        careful: bool,
     ) -> None:
         self._vault = vault
+        self._bases = bases
         # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
         self._is_there = vault.objects.is_whole if careful else vault.objects.has
         self._batch = batch
@@ -63,7 +74,7 @@ class Ingest:
             for chunk in cut(item.source, regions, self._vault.config.chunking):
                 if len(waiting) > self._ahead:
                     chunks.append(waiting.popleft().result())
-                waiting.append(self._submit(chunk))
+                waiting.append(self._submit(chunk, item.file.role))
                 hasher.update(chunk.data)
                 self.read_bytes += len(chunk.data)
                 self._progress.advance(len(chunk.data))
@@ -103,14 +114,14 @@ class Ingest:
     def _ahead(self) -> int:
         return 2 * self._vault.threads + 2
 
-    def _submit(self, chunk: Chunk) -> Future[ChunkRef]:
+    def _submit(self, chunk: Chunk, role: str) -> Future[ChunkRef]:
         if self._pool is not None:
-            return self._pool.submit(self._store, chunk)
+            return self._pool.submit(self._store, chunk, role)
         done: Future[ChunkRef] = Future()
-        done.set_result(self._store(chunk))
+        done.set_result(self._store(chunk, role))
         return done
 
-    def _store(self, chunk: Chunk) -> ChunkRef:
+    def _store(self, chunk: Chunk, role: str) -> ChunkRef:
         digest = digest_of(chunk.data)
         reference = ChunkRef(digest, len(chunk.data))
         with self._lock:
@@ -120,42 +131,64 @@ class Ingest:
         if self._is_there(digest):
             self._rely_on(digest)
             return reference
-        codec, payload = encode(chunk.data, chunk.layout)
-        pieces = Frame(codec, chunk.layout, len(chunk.data), None, payload).pieces()
-        name = ObjectName(digest, None, sum(len(piece) for piece in pieces))
-        self._batch.put(name.blob, pieces)
-        self._vault.objects.note(name)
+        name = self._write(digest, chunk, self._bases.of(role, chunk))
         with self._lock:
             self.new_bytes += len(chunk.data)
             self.stored_bytes += name.size
         return reference
 
+    def _write(self, digest: str, chunk: Chunk, base: str | None) -> ObjectName:
+        """Code a chunk, against ``base`` where that makes it smaller, and write the object."""
+        if base is not None and digest in self._vault.objects.closure(base):
+            base = None
+        codec, payload = encode_in_pieces(chunk.data, chunk.layout, self._plain(base, len(chunk.data)))
+        if not codec_of(codec).needs_base:
+            base = None
+        if base is not None:
+            self._rely_on(base)
+        pieces = Frame(codec, chunk.layout, len(chunk.data), base, b"").around(payload)
+        name = ObjectName(digest, base, sum(len(piece) for piece in pieces))
+        self._batch.put(name.blob, pieces)
+        self._vault.objects.note(name)
+        return name
+
+    def _plain(self, base: str | None, size: int) -> bytes | memoryview | None:
+        """Return the bytes of a base, which are checked; None where the vault cannot give them."""
+        if base is None:
+            return None
+        try:
+            return self._vault.objects.read(base, size)
+        except CasvaultError:
+            return None
+
     def _rely_on(self, digest: str) -> None:
         # Another process may have renamed the object, or a base of it, and not have flushed the folder yet.
-        todo = [digest]
-        seen: set[str] = set()
-        while todo:
-            current = todo.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            todo.extend(name.base for name in self._vault.objects.encodings(current) if name.base)
+        folders = {folder_of(one) for one in self._vault.objects.closure(digest)}
         with self._lock:
-            self._folders.update(folder_of(one) for one in seen)
+            self._folders |= folders
+
+
+def on_all_cores(threads: int, work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Return what ``work`` makes of each item, in order, done by ``threads`` threads; with one, in the caller's own."""
+    if threads == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads, "read") as pool:
+        return list(pool.map(work, items))
 
 
 @contextmanager
-def ingesting(vault: Vault, progress: Progress, *, careful: bool) -> Iterator[Ingest]:
-    """Begin an ingest, which reads the objects that it relies on if ``careful``; on leaving, workers have ended and
-    temporary files are gone, whatever happened.
+def ingesting(vault: Vault, progress: Progress, bases: Bases, *, careful: bool) -> Iterator[Ingest]:
+    """Begin an ingest, which takes deltas against ``bases`` and reads the objects that it relies on if ``careful``.
+
+    On leaving, workers have ended and temporary files are gone, whatever happened.
     """
     threads = vault.threads
     with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1) as batch:
         if threads == 1:
-            yield Ingest(vault, batch, None, progress, careful)
+            yield Ingest(vault, batch, None, progress, bases, careful)
             return
         pool = ThreadPoolExecutor(threads, "ingest")
         try:
-            yield Ingest(vault, batch, pool, progress, careful)
+            yield Ingest(vault, batch, pool, progress, bases, careful)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

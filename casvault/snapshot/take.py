@@ -23,7 +23,8 @@ from casvault.manifest.manifest import FileEntry, Manifest, contents_of
 from casvault.manifest.stamp import iso_of_ns, to_iso
 from casvault.models import Model, State
 from casvault.progress import Progress
-from casvault.snapshot.ingest import Ingest, ingesting
+from casvault.snapshot.bases import Bases
+from casvault.snapshot.ingest import Ingest, ingesting, on_all_cores
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
@@ -91,12 +92,13 @@ class SnapshotResult:
 
 @dataclass
 class _Previous:
-    """What the vault knows of the live model from before."""
+    """What the vault knows of the live model from before; ``siblings`` are the snapshots that have the same parent."""
 
     record: LiveRecord | None = None
     backup: str | None = None
     manifest: Manifest | None = None
     files: dict[str, FileEntry] = field(default_factory=dict)
+    siblings: int = 0
 
     def known(self) -> tuple[Mapping[str, FileIdentity], State] | None:
         """Return identities and state of the whole save that was captured last, None where that cannot be told."""
@@ -189,7 +191,8 @@ def _ingest(
         if same is not None:
             return SnapshotResult(same, 0, 0, sum(f.identity.size for f in taken.files), 0.0, existing=True)
     progress.start("storing", sum(item.identity.size for item in taken.files))
-    with ingesting(vault, progress, careful=annotation.kind == "auto-backup") as ingest:
+    bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings)
+    with ingesting(vault, progress, bases, careful=annotation.kind == "auto-backup") as ingest:
         files = tuple(_entries(taken, previous, ingest))
         changed = taken.changed()
         if changed is not None:
@@ -197,12 +200,12 @@ def _ingest(
                 raise IncompleteSave(f"{changed} kept changing while it was read; try again when it is at rest.")
             taken.incomplete = f"{changed} changed while it was read"
         ingest.flush()
-        manifest = _manifest(vault, taken, annotation, previous, files)
+        manifest = _manifest(vault, taken, annotation, previous, files, bases.since_key)
         progress.check()
-        vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
+        head = vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
     progress.finish()
     return SnapshotResult(
-        head=vault.head(manifest.id),
+        head=head,
         new_bytes=ingest.new_bytes,
         stored_bytes_added=ingest.stored_bytes,
         read_bytes=ingest.read_bytes,
@@ -224,7 +227,12 @@ def _entries(taken: Capture, previous: _Previous, ingest: Ingest) -> list[FileEn
 
 
 def _manifest(
-    vault: Vault, taken: Capture, annotation: Annotation, previous: _Previous, files: tuple[FileEntry, ...]
+    vault: Vault,
+    taken: Capture,
+    annotation: Annotation,
+    previous: _Previous,
+    files: tuple[FileEntry, ...],
+    since_key: int,
 ) -> Manifest:
     model, state = taken.model, taken.state
     parent = previous.manifest
@@ -249,6 +257,7 @@ def _manifest(
         options=state.options,
         meta=dict(annotation.meta) if annotation.meta else None,
         parent=parent.id if parent is not None else None,
+        since_key=since_key,
         restored_from=previous.record.snapshot if previous.record is not None and previous.record.restored else None,
         incomplete=taken.incomplete is not None,
         health={"state": "broken", "findings": list(state.problems)} if state.problems else None,
@@ -270,7 +279,8 @@ def _previous(vault: Vault, model: Model) -> _Previous:
     except CasvaultError:
         # A damaged parent costs a full read, no more; verify tells of it.
         return _Previous(backup=backup)
-    return _Previous(record, backup, manifest, {file.path: file for file in manifest.files})
+    siblings = sum(head.document["parent"] == id for head in heads.values())
+    return _Previous(record, backup, manifest, {file.path: file for file in manifest.files}, siblings)
 
 
 def _newest_of(vault: Vault, model: Model, heads: list[Head]) -> str | None:
@@ -288,11 +298,9 @@ def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | N
     if not rivals:
         return None
     progress.start("comparing", total)
-    digests = {}
-    for item in taken.files:
-        digests[item.file.path] = digest_of_source(item.source, progress)
+    digests = on_all_cores(vault.threads, lambda item: digest_of_source(item.source, progress), taken.files)
     progress.finish()
-    contents = contents_of(digests)
+    contents = contents_of({item.file.path: digest for item, digest in zip(taken.files, digests, strict=True)})
     # One that people named says more in "is kept as" than the newest.
     for head in sorted(
         rivals, key=lambda head: (head.kind != "auto-backup", head.name is not None, head.id), reverse=True
@@ -310,7 +318,8 @@ def _same_kind(head: Head, model: Model) -> bool:
 
 def _is_whole(vault: Vault, id: str) -> bool:
     try:
-        return all(vault.objects.is_whole(chunk.digest) for chunk in vault.manifest(id).chunks())
+        digests = sorted({chunk.digest for chunk in vault.manifest(id).chunks()})
+        return all(on_all_cores(vault.threads, vault.objects.is_whole, digests))
     except CasvaultError:
         return False
 

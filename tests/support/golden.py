@@ -1,6 +1,7 @@
-"""Makes the golden vault: `python -m tests.support.golden` writes tests/data/golden-1/ and golden-1.json anew.
+"""Makes the golden vault: `python -m tests.support.golden` writes tests/data/golden-2/ and golden-2.json anew.
 
-It is made once for each version of the format and then kept for ever: later versions must read it.
+One is made each time that something new is written, and then kept for ever: later versions must read it. golden-1 was
+made before there were deltas, and nothing can make it again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ def _model(seed: int, iteration: int) -> dict[str, bytes]:
     """Return the files of a small model: numbers, text that zstd likes, and noise that nothing likes."""
     random = np.random.default_rng(seed)
     weights = (random.standard_normal((65, 257)) * 0.05).astype(np.float32)
+    # A second model, as training goes on: near the first one, and with moments that are nearly an outer product.
+    first = np.random.default_rng(1)
+    drifting = first.standard_normal((65, 257)).astype(np.float32) * np.float32(0.05)
+    drifting += np.float32(0.001) * np.float32(seed) * random.standard_normal((65, 257)).astype(np.float32)
+    # Nothing but products and powers of two, which are the same on every machine.
+    sides = [np.ldexp(1 + first.random(shape), first.integers(-13, -7, shape)) for shape in ((65, 1), (1, 257))]
+    own = (1 + 0.2 * first.random((65, 257))) * (1 + 0.001 * random.random((65, 257)))
+    moments = (sides[0] * sides[1] * own / seed).astype(np.float32)
     layers = {"conv/weight:0": weights, "conv/bias:0": np.zeros(16, np.float32)}
     data: dict[str, Any] = {
         "iter": iteration,
@@ -39,6 +48,8 @@ def _model(seed: int, iteration: int) -> dict[str, bytes]:
     small = pickle.dumps({"bias:0": np.arange(seed, seed + 8, dtype=np.float32)}, 4)
     return {
         "encoder.npy": pickle.dumps(layers, 4),
+        "inter.npy": pickle.dumps({"drifting/weight:0": drifting}, 4),
+        "src_dst_opt.npy": pickle.dumps({"vs_drifting/weight:0": moments}, 4),
         "inter_AB.npy": pickle.dumps({"noise": random.bytes(5_000)}, 4),
         "inter_B.npy": small,
         "decoder.npy": pickle.dumps({"weight:0": np.ones((3, 8), np.float32)}, 4),
@@ -58,9 +69,9 @@ def _save(folder: Path, seed: int, iteration: int) -> None:
 
 def main(root: Path) -> None:
     """Make the vault in ``root`` and the list of what its snapshots hold beside it."""
-    work = root / "golden-1-work"
-    vault = api.init(work / "golden-1")
-    vault = api.open(work / "golden-1", threads=1)
+    work = root / "golden-2-work"
+    vault = api.init(work / "golden-2")
+    vault = api.open(work / "golden-2", threads=1)
     folder = work / "workspace" / "model"
     _save(folder, 1, 5)
     first = vault.snapshot(folder, name="first", notes="batch 4\nÜnï 模型").head
@@ -80,12 +91,12 @@ def main(root: Path) -> None:
         os.utime(runs / name, ns=(_DAY * 10**9,) * 2)
     vault.snapshot(runs, model_name="lora", iteration=3, loss={"loss": 0.5}, meta={"rank": "16"}, name="generic")
     expected = {head.id: _expected(vault, work, head.id) for head in vault.snapshots()}
-    for path in (root / "golden-1", *(work / "golden-1" / name for name in ("cache", "tmp", "pending"))):
+    for path in (root / "golden-2", *(work / "golden-2" / name for name in ("cache", "tmp", "pending"))):
         shutil.rmtree(path, ignore_errors=True)
-    shutil.move(work / "golden-1", root / "golden-1")
+    shutil.move(work / "golden-2", root / "golden-2")
     shutil.rmtree(work)
     text = json.dumps(expected, indent=1, ensure_ascii=False) + "\n"
-    (root / "golden-1.json").write_bytes(text.encode())
+    (root / "golden-2.json").write_bytes(text.encode())
 
 
 def _expected(vault: api.Vault, work: Path, id: str) -> dict[str, Any]:
