@@ -11,14 +11,25 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["TEMP_SUFFIX", "fill_temp", "make_folder", "sync_descriptor", "sync_folder", "write_durably"]
+__all__ = [
+    "TEMP_SUFFIX",
+    "fill_temp",
+    "make_folder",
+    "start_writing_back",
+    "sync_descriptor",
+    "sync_folder",
+    "write_all",
+    "write_durably",
+]
 
 TEMP_SUFFIX = ".tmp"
 """What the name of an unfinished file ends with; such a file is never read."""
 
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_MOST_PIECES = 64
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -37,6 +48,26 @@ def sync_descriptor(descriptor: int) -> None:
             if error.errno not in _NO_SYNC:
                 raise
     os.fsync(descriptor)
+
+
+def start_writing_back(descriptor: int, offset: int, length: int) -> None:
+    """Set the disk to work on bytes that were just written, without waiting; promises nothing, saves a later wait."""
+    if sys.platform == "linux":
+        # The advice that they will not be needed makes the kernel begin; what it has not written yet it keeps.
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+
+def write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
+    """Write ``pieces`` one after another, in as few calls as the system takes; raises OSError."""
+    written = os.writev(descriptor, pieces) if hasattr(os, "writev") and 1 < len(pieces) <= _MOST_PIECES else 0
+    for piece in pieces:
+        view = memoryview(piece)
+        skipped = min(written, len(view))
+        written -= skipped
+        view = view[skipped:]
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def sync_folder(folder: Path) -> None:
@@ -74,10 +105,7 @@ def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o
     path = folder / f".{os.urandom(8).hex()}{TEMP_SUFFIX}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
     try:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(descriptor, view) :]
+        write_all(descriptor, pieces)
     except BaseException:
         os.close(descriptor)
         path.unlink(missing_ok=True)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from casvault.capture.hashing import digest_of_source
+from casvault.digest import Hasher, digest_of
 from casvault.errors import BadManifest, IncompleteSave, StorageError, UsageError
 from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.files.names import case_twins, model_path_problem
 from casvault.files.shared_open import open_shared
-from casvault.files.source import FileSource
+from casvault.files.source import ByteSource, FileSource
 from casvault.manifest.manifest import FileEntry, Manifest
 from casvault.models import Model, find_models, generic_model, kind_named, resolve
 from casvault.progress import Progress
@@ -223,6 +223,20 @@ def _changes(folder: Path, live: Model, entries: list[FileEntry], progress: Prog
     return tuple(changes)
 
 
+def _has_chunks(source: ByteSource, entry: FileEntry, progress: Progress) -> bool:
+    """Tell whether ``source`` consists of the chunks of ``entry``; the first that differs ends it."""
+    hasher, offset = Hasher(), 0
+    for chunk in entry.chunks:
+        data = source.read_at(offset, chunk.size)
+        hasher.update(data)
+        offset += chunk.size
+        if digest_of(data) != chunk.digest:
+            progress.advance(entry.size - offset + chunk.size)
+            return False
+        progress.advance(chunk.size)
+    return hasher.hexdigest() == entry.digest
+
+
 def _compare(path: Path, entry: FileEntry, progress: Progress) -> tuple[bool, FileIdentity | None]:
     """Tell whether the file at ``path`` has the bytes of ``entry`` already, and what stat says of it."""
     try:
@@ -236,6 +250,6 @@ def _compare(path: Path, entry: FileEntry, progress: Progress) -> tuple[bool, Fi
         if identity.size != entry.size:
             progress.advance(entry.size)
             return False, identity
-        return digest_of_source(FileSource(descriptor, identity.size), progress) == entry.digest, identity
+        return _has_chunks(FileSource(descriptor, identity.size), entry, progress), identity
     finally:
         os.close(descriptor)

@@ -21,7 +21,7 @@ from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore.journal import Journal, Step, Workplace, discard_interrupted, finish_interrupted
 from casvault.restore.plan import RestorePlan, find_target, plan_restore
-from casvault.restore.stage import stage_file
+from casvault.restore.stage import stage_files
 from casvault.snapshot import Annotation, take_held
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
@@ -142,16 +142,18 @@ def _stage(vault: Vault, plan: RestorePlan, place: Workplace, progress: Progress
     """Build every file that changes; return path -> name in the workplace."""
     progress.start("restoring", plan.staged_bytes)
     staged = {}
+    files = []
     for number, change in enumerate(plan.changes):
         if change.entry is not None and change.action in ("add", "replace"):
             staged[change.path] = f"files/{number}"
-            try:
-                stage_file(vault, change.entry, place.path / staged[change.path], progress)
-            except DamageError as error:
-                raise type(error)(
-                    f"{plan.head.title!r} cannot be restored: {error} Nothing was changed; "
-                    "`casvault verify --read-data` tells which snapshots are hit."
-                ) from error
+            files.append((change.entry, place.path / staged[change.path]))
+    try:
+        stage_files(vault, files, progress)
+    except DamageError as error:
+        raise type(error)(
+            f"{plan.head.title!r} cannot be restored: {error} Nothing was changed; "
+            "`casvault verify --read-data` tells which snapshots are hit."
+        ) from error
     place.sync()
     progress.finish()
     return staged
