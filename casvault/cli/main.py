@@ -5,6 +5,7 @@ Commands are imported when they are called: `casvault --help` and `casvault list
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -64,6 +65,10 @@ def run(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
     if sys.stdout is None or sys.stderr is None:
         sys.exit(1)
+    # numpy brings a library for linear algebra, whose threads would burn a core for a while to wait for work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # One command makes many small objects (the chunks of a manifest) and next to no garbage.
+    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         # A name with a character that the terminal's encoding lacks must not end in a traceback.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

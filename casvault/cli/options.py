@@ -88,8 +88,10 @@ def ask(question: str, yes: bool) -> None:
 
 def make_progress(quiet: bool) -> Progress:
     """Return a progress that draws on stderr where that is a terminal, else a silent one."""
+    from casvault.cli.memory import keep_memory
     from casvault.progress import Progress
 
+    keep_memory()
     if quiet or not sys.stderr.isatty():
         return Progress()
     from casvault.cli.bar import BarProgress
