@@ -28,8 +28,9 @@ lint: $(VENV)/.dev
 soak: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/.dev
-	@$(BIN)/python benchmarks/engine.py
+bench: $(VENV)/.runtime
+	@$(PIP) install --group bench
+	@$(BIN)/python -m benchmarks $(if $(wildcard ../shared/checkpoints/saehd),--trajectory ../shared/checkpoints/saehd)
 
 $(VENV)/.runtime: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "casvault needs Python 3.10 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -1,0 +1,116 @@
+"""A vault with a long history, made quickly: manifests as real ones are, with tiny objects.
+
+The snapshots are of the model that will be snapshotted next, so that everything a command looks up in them is there.
+Every chunk has an object of its own, as it is where every byte changes from save to save.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from casvault.codecs import CODEC_IDS, Layout
+from casvault.digest import digest_of
+from casvault.formats import Region
+from casvault.manifest.label import Label
+from casvault.manifest.manifest import ChunkRef, FileEntry, Manifest
+from casvault.manifest.stamp import Stamp, to_iso
+from casvault.objects import Frame, ObjectName
+from casvault.vault.vault import Vault, open_vault
+
+__all__ = ["History", "write_history"]
+
+_APART = timedelta(minutes=25)
+_ROLES = ("encoder.npy", "inter_AB.npy", "inter_B.npy", "decoder.npy", "src_dst_opt.npy", "data.dat")
+_PLAIN = 64
+"""Bytes of a chunk."""
+
+
+@dataclass(frozen=True)
+class History:
+    """How many snapshots of ``model``, and chunks and regions in each."""
+
+    model: str
+    snapshots: int
+    chunks: int = 200
+    regions: int = 300
+
+
+def write_history(path: Path, history: History) -> None:
+    """Make a vault at ``path`` whose newest snapshot is an hour old."""
+    Vault.create_at(path)
+    vault = Vault(*open_vault(path), path)
+    made: set[Path] = set()
+    numbers = itertools.count()
+    begin = datetime.now(timezone.utc) - timedelta(hours=1) - _APART * history.snapshots
+    parent = None
+    for number in range(history.snapshots):
+        moment = begin + _APART * number
+        files = tuple(_file(vault, history, role, numbers, made) for role in _ROLES)
+        id = Stamp.new(now=moment)
+        vault.commit(_manifest(id, moment, history, number, parent, files), Label(id, name=f"save {number}"))
+        parent = id
+
+
+def _file(vault: Vault, history: History, role: str, numbers: itertools.count[int], made: set[Path]) -> FileEntry:
+    chunks = []
+    for _ in range(-(-history.chunks // len(_ROLES))):
+        plain = next(numbers).to_bytes(_PLAIN, "big")
+        chunks.append(ChunkRef(digest_of(plain), len(plain)))
+        _store(vault, plain, made)
+    size = sum(chunk.size for chunk in chunks)
+    regions = tuple(
+        Region(f"upscale{number}/conv1/weight:0", 0, 16, "float32", (1, 1, 2, 2))
+        for number in range(history.regions // len(_ROLES))
+    )
+    return FileEntry(
+        path=f"{history.model}_{role}",
+        role=role,
+        size=size,
+        mtime_ns=0,
+        mode=0o644,
+        digest=digest_of("".join(chunk.digest for chunk in chunks).encode()),
+        chunks=tuple(chunks),
+        regions=regions,
+    )
+
+
+def _store(vault: Vault, plain: bytes, made: set[Path]) -> None:
+    # Written without a flush: nobody minds when a benchmark's vault is lost.
+    pieces = Frame(CODEC_IDS["raw"], Layout(), len(plain), None, plain).pieces()
+    blob = ObjectName(digest_of(plain), None, 0).blob
+    assert vault.path is not None
+    target = vault.path / blob
+    if target.parent not in made:
+        target.parent.mkdir(exist_ok=True)
+        made.add(target.parent)
+    target.write_bytes(b"".join(pieces))
+
+
+def _manifest(
+    id: str, moment: datetime, history: History, number: int, parent: str | None, files: tuple[FileEntry, ...]
+) -> Manifest:
+    loss = {"src": 0.2 + 1 / (number + 1), "dst": 0.19 + 1 / (number + 1)}
+    return Manifest(
+        id=id,
+        created=to_iso(moment),
+        saved_at=to_iso(moment),
+        kind="manual",
+        model_kind="deepfacelab",
+        model_name=history.model,
+        model_type="SAEHD",
+        source="workspace/model",
+        iteration=500 * number,
+        run=0,
+        loss=loss,
+        loss_last=loss,
+        options={"resolution": 128, "archi": "liae-ud", "batch_size": 8},
+        meta=None,
+        parent=parent,
+        restored_from=None,
+        incomplete=False,
+        health=None,
+        files=files,
+    )

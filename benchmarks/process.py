@@ -1,0 +1,81 @@
+"""A process that is measured: seconds, processor seconds and memory, with everything on the disk at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Usage", "floor", "measure", "settle"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process took: ``wall`` seconds, ``cpu`` seconds of all its threads and children, ``peak`` resident bytes.
+
+    ``wall`` includes the time until everything that was written is on the disk. ``peak`` is never below `floor`.
+    """
+
+    wall: float
+    cpu: float
+    peak: int
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return what two processes, one after another, took."""
+        return Usage(self.wall + other.wall, self.cpu + other.cpu, max(self.peak, other.peak))
+
+
+def settle() -> None:
+    """Wait until everything that was written is on the disk."""
+    os.sync()
+
+
+def floor() -> int:
+    """Return the peak of this process in bytes, which the system also counts for every process that it starts."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _peak_unit()
+
+
+def measure(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    *,
+    sync: bool = True,
+) -> Usage:
+    """Run ``command`` in ``folder`` and return what it took; a command that fails ends the benchmark.
+
+    Without ``sync`` the disk is left alone, before and after: for commands that write nothing.
+    """
+    if sync:
+        settle()
+    with tempfile.TemporaryFile() as told:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+            env={**os.environ, **(environment or {})},
+            cwd=folder,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if sync:
+            settle()
+        wall = time.perf_counter() - begun
+        if process.returncode != 0:
+            told.seek(0)
+            what = told.read().decode(errors="replace").strip()
+            raise SystemExit(f"{' '.join(command)}\nended with exit code {process.returncode}:\n{what}")
+    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _peak_unit())
+
+
+def _peak_unit() -> int:
+    return 1 if sys.platform == "darwin" else 1024

@@ -1,0 +1,231 @@
+"""The rivals: ways to keep snapshots of a model, behind the same few operations, each a process as users run it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.process import Usage, measure
+
+__all__ = ["TOOLS", "Borg", "Casvault", "Copy", "Restic", "Tool", "bytes_below", "tools_here"]
+
+
+class Tool(ABC):
+    """One way to keep snapshots: its repository is the folder ``store`` below ``place``.
+
+    ``model`` is the folder of the one live model, which every snapshot is taken of and every restore goes to.
+    """
+
+    name: str
+    """What it is called in tables and on the command line."""
+
+    package = ""
+    """The package to install where it is not there."""
+
+    settings = ""
+    """How it is used here, in words."""
+
+    def __init__(self, place: Path, model: Path) -> None:
+        self.store = place / self.name
+        self.model = model
+
+    @classmethod
+    def there(cls) -> bool:
+        """Tell whether it can be run on this machine."""
+        return not cls.package or shutil.which(cls.name) is not None
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version that is measured."""
+        told = subprocess.run([cls.name, "--version"], capture_output=True, text=True, check=True).stdout
+        found = re.search(r"[0-9]+(\.[0-9]+)+", told)
+        return found[0] if found else ""
+
+    @abstractmethod
+    def init(self) -> None:
+        """Make an empty repository."""
+
+    @abstractmethod
+    def snapshot(self, name: str) -> Usage:
+        """Keep the model under ``name``, which is new."""
+
+    @abstractmethod
+    def restore(self, name: str) -> Usage:
+        """Bring back what was kept under ``name``, over the model, without keeping what is there."""
+
+    def restore_after_backup(self, name: str, backup: str) -> Usage:
+        """Keep what is there under ``backup``, then bring back ``name``."""
+        return self.snapshot(backup) + self.restore(name)
+
+    def stored(self) -> int:
+        """Return the bytes of all files of the repository."""
+        return bytes_below(self.store)
+
+    def allocated(self) -> int:
+        """Return the bytes that the file system has set aside for them."""
+        return sum(path.stat().st_blocks * 512 for path in self.store.rglob("*") if path.is_file())
+
+    def remove(self) -> None:
+        """Remove the repository."""
+        shutil.rmtree(self.store, ignore_errors=True)
+
+
+class Copy(Tool):
+    """The yardstick: a copy of the folder for every snapshot."""
+
+    name = "cp"
+    settings = "`cp -r`, one folder per snapshot"
+
+    @classmethod
+    def version(cls) -> str:
+        """Return nothing: every system has its own."""
+        return ""
+
+    def init(self) -> None:
+        """Make the folder of copies."""
+        self.store.mkdir()
+
+    def snapshot(self, name: str) -> Usage:
+        """Copy the model."""
+        return measure(["cp", "-r", str(self.model), str(self.store / name)])
+
+    def restore(self, name: str) -> Usage:
+        """Copy it back."""
+        return measure(["cp", "-r", f"{self.store / name}/.", str(self.model)])
+
+
+class Casvault(Tool):
+    """casvault as it comes, each command a process of this interpreter."""
+
+    name = "casvault"
+    settings = "defaults"
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version of the source tree."""
+        from casvault import __version__
+
+        return __version__
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command line on this vault."""
+        return [sys.executable, "-m", "casvault", "--vault", str(self.store), *arguments]
+
+    def init(self) -> None:
+        """Make the vault."""
+        measure(self.command("init", "-q"))
+
+    def snapshot(self, name: str) -> Usage:
+        """Take a snapshot."""
+        return measure(self.command("snapshot", str(self.model), "--name", name, "-q"))
+
+    def restore(self, name: str) -> Usage:
+        """Restore without an automatic backup."""
+        return measure(self.command("restore", name, "-y", "-q", "--no-backup"))
+
+    def restore_after_backup(self, name: str, backup: str) -> Usage:
+        """Restore with the automatic backup, which has a name of its own."""
+        return measure(self.command("restore", name, "-y", "-q"))
+
+    def kept(self) -> int:
+        """Return the bytes of what belongs to snapshots: objects, manifests and labels."""
+        return sum(bytes_below(self.store / name) for name in ("objects", "snapshots", "labels"))
+
+
+class Restic(Tool):
+    """restic with repository format 2, which compresses."""
+
+    name = "restic"
+    package = "restic"
+    settings = "repository version 2, compression auto"
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version that is measured."""
+        told = subprocess.run([cls.name, "version"], capture_output=True, text=True, check=True).stdout
+        return told.split()[1]
+
+    def init(self) -> None:
+        """Make the repository."""
+        self._run("init", "--repository-version", "2")
+
+    def snapshot(self, name: str) -> Usage:
+        """Back up under a tag."""
+        return self._run("backup", "--tag", name, self.model.name)
+
+    def restore(self, name: str) -> Usage:
+        """Restore in place."""
+        return self._run("restore", "latest", "--tag", name, "--target", ".")
+
+    def remove(self) -> None:
+        """Remove the repository and its cache."""
+        super().remove()
+        shutil.rmtree(self._cache, ignore_errors=True)
+
+    @property
+    def _cache(self) -> Path:
+        return self.store.with_name("restic_cache")
+
+    def _run(self, *arguments: str) -> Usage:
+        environment = {"RESTIC_PASSWORD": "benchmark", "RESTIC_CACHE_DIR": str(self._cache)}
+        # From the folder above and by a relative path: so that no folder further up is a part of the snapshot.
+        return measure(["restic", "-q", "-r", str(self.store), *arguments], environment, self.model.parent)
+
+
+class Borg(Tool):
+    """borg without encryption, which would cost it time."""
+
+    name = "borg"
+    package = "borgbackup"
+    settings = "compression zstd,3, encryption none"
+
+    def init(self) -> None:
+        """Make the repository."""
+        self._run("init", "-e", "none", str(self.store))
+
+    def snapshot(self, name: str) -> Usage:
+        """Make an archive."""
+        return self._run("create", "--compression", "zstd,3", f"{self.store}::{name}", self.model.name)
+
+    def restore(self, name: str) -> Usage:
+        """Extract in place."""
+        return self._run("extract", f"{self.store}::{name}")
+
+    def remove(self) -> None:
+        """Remove the repository and its cache."""
+        super().remove()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    @property
+    def _home(self) -> Path:
+        return self.store.with_name("borg_home")
+
+    def _run(self, *arguments: str) -> Usage:
+        environment = {
+            "BORG_BASE_DIR": str(self._home),
+            "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+        }
+        return measure(["borg", *arguments], environment, self.model.parent)
+
+
+TOOLS: tuple[type[Tool], ...] = (Copy, Casvault, Restic, Borg)
+"""All of them, in the order of tables."""
+
+
+def tools_here(tell: Callable[[str], None] = lambda text: None) -> list[type[Tool]]:
+    """Return those that can be run on this machine; ``tell`` is called with a sentence about each other one."""
+    for tool in TOOLS:
+        if not tool.there():
+            tell(f"{tool.name} is not on PATH and is left out; to measure it too, install the package {tool.package}.")
+    return [tool for tool in TOOLS if tool.there()]
+
+
+def bytes_below(folder: Path) -> int:
+    """Return the bytes of all files below ``folder``."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
