@@ -30,7 +30,7 @@ CODEC_IDS = {
 }
 """Every codec id that was ever given out; an id is permanent and never used again.
 
-3 is read but not written any more: 8 does the same and is never larger. 7 is kept for packs of small objects.
+3 is read but not written any more: 8 took its place. 7 is kept for packs of small objects.
 """
 
 MAX_PLAIN_SIZE = 64 << 20
