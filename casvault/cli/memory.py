@@ -1,7 +1,7 @@
 """How a process of the command line keeps its memory.
 
 The C library gives large blocks back to the system as soon as they are free and asks for new ones a moment later, each
-page of which the kernel has to clear first; where chunks of megabytes come and go that takes a third of the time. A
+page of which the kernel has to clear first; where chunks of megabytes come and go that took a sixth of a restore. A
 command is over soon and its memory with it, so it keeps what it has. A program that uses casvault as a library is left
 alone.
 """

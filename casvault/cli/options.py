@@ -87,7 +87,10 @@ def ask(question: str, yes: bool) -> None:
 
 
 def make_progress(quiet: bool) -> Progress:
-    """Return a progress that draws on stderr where that is a terminal, else a silent one."""
+    """Return a progress that draws on stderr where that is a terminal, else a silent one.
+
+    What asks for one is about to move many bytes: the process is told to keep its memory.
+    """
     from casvault.cli.memory import keep_memory
     from casvault.progress import Progress
 
