@@ -127,3 +127,25 @@ def test_mode(tmp_path: Path) -> None:
     finally:
         os.umask(mask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(not hasattr(os, "writev"), reason="no gathering writes")
+@pytest.mark.parametrize("most", [1, 2, 5, 7, 100])
+def test_pieces_are_written_wholly_however_little_a_call_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "writev", lambda descriptor, pieces: real(descriptor, b"".join(pieces)[:most]))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, bytes(data[:most])))
+    cases: list[list[bytes | memoryview]] = [
+        [b"12345", b"", memoryview(b"678"), b"9"],
+        [b"123456789"],
+        [b"1"] * 200,
+        [],
+    ]
+    for pieces in cases:
+        path = tmp_path / "file"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        durable.write_all(descriptor, pieces)
+        os.close(descriptor)
+        assert path.read_bytes() == b"".join(pieces)

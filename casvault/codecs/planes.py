@@ -7,9 +7,9 @@ which bits share a byte: the few that are not noise (a sign, an exponent, where 
 they lie in as few planes as they fill, and a sample tells which rotation does that. The payload's layout is in
 docs/format.md.
 
-Everything goes block by block, so that a block's words stay in the core's own cache. Blocks are not smaller, because
-each step of numpy takes the interpreter's lock again when it is done: threads that do so every few microseconds only
-wait for each other.
+Words go through all steps in blocks as large as a usual chunk. Smaller ones would stay in a core's own cache, but each
+step of numpy takes the interpreter's lock again when it is done: threads that do so every few microseconds only wait
+for each other.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ _PIECES, _PIECE = 4, 1024
 _ROTATIONS = {2: (1, 3), 4: (3,), 8: (3, 5)}
 """What is tried for words as they are, by their size. Where floats have 8 or more bits of exponent, the highest two
 hardly ever change, and rotating by 3 leaves room for the 2 highest bits of the mantissa, which do not spread evenly."""
+
+_ABOVE = (3, 6)
+"""How many bits above the middle difference the bias is tried, rounded up to a few places that are the same for all."""
 
 _HEAD = struct.Struct("<BBI")
 _OLD_HEAD = struct.Struct("<BI")
@@ -231,9 +234,6 @@ def _promising(sample: Any, predicted: Any) -> list[int]:
     middle = int(differences[len(differences) // 2]).bit_length() if len(sample) else 0
     biases = sorted({min(bits - 1, -(-(middle + above) // 3) * 3 - 1) for above in _ABOVE})
     return [bits - 1 - bias for bias in biases]
-
-
-_ABOVE = (3, 6)
 
 
 def _sizes(sample: Any, predicted: Any | None, rotation: int) -> list[int]:
