@@ -75,7 +75,8 @@ def verify(vault: Vault, *, read_data: bool = False, progress: Progress | None =
     return VerifyResult(
         objects_checked=len(objects),
         bytes_checked=sum(name.size for name in objects) if read_data else 0,
-        damaged=tuple(damaged[key] for key in sorted(damaged)),
+        # What leans on a damaged object fails with that one's sentence, which is said once.
+        damaged=tuple(dict.fromkeys(damaged[key] for key in sorted(damaged))),
         affected=tuple(sorted(hit)),
     )
 

@@ -118,6 +118,7 @@ def test_one_damaged_object_is_told_and_hurts_only_what_leans_on_it(
     path.write_bytes(data)
     report = vault.verify(read_data=True)
     assert not report.ok
+    assert [alone.blob in sentence for sentence in report.damaged] == [True]
     hit = set(report.to_json()["affected_snapshots"])
     everyone = {head.id: head.title for head in vault.snapshots()}
     assert hit
