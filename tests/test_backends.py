@@ -198,3 +198,24 @@ def test_error_types(code: int, kind: type[Exception]) -> None:
         raise OSError(code, os.strerror(code))
     assert type(caught.value) is kind
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_what_is_unfinished_is_told_and_cleared(tmp_path: Path) -> None:
+    local = LocalBackend(tmp_path)
+    local.write("a/x", b"whole")
+    for name, age in ((".0123456789abcdef.tmp", 0), (".00000000000000ff.tmp", 10_000), ("y.tmp", 0), (".mine.tmp", 0)):
+        path = tmp_path / "a" / name
+        path.write_bytes(name.encode())
+        now = path.stat().st_mtime
+        os.utime(path, (now - age, now - age))
+    assert sorted(local.unfinished("a")) == [Entry(".00000000000000ff.tmp", 21), Entry(".0123456789abcdef.tmp", 21)]
+    assert [entry.name for entry in local.unfinished("a", 5_000)] == [".00000000000000ff.tmp"]
+    for entry in (*local.unfinished("a"), Entry("x", 5), Entry("y.tmp", 5)):
+        local.clear("a", entry)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".mine.tmp", "x", "y.tmp"]
+
+
+def test_nothing_is_unfinished_where_there_is_nothing(backend: Backend) -> None:
+    assert list(backend.unfinished("nowhere")) == []
+    backend.write("a/x", b"whole")
+    assert list(backend.unfinished("a")) == []

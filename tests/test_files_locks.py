@@ -209,3 +209,25 @@ def test_a_vault_in_memory_is_always_free() -> None:
     free = Locks()
     with free.alone("gc"), free.shared("snapshot"), free.model("m", "restore"), free.alone("gc"):
         pass
+
+
+def test_one_does_what_only_one_may(root: Path) -> None:
+    made = FolderLocks(root)
+    busy = pytest.raises(Locked, match=r"does the same \(gc\)")
+    with made.one("gc"), made.one("labels"), made.shared("verify"), busy:
+        FolderLocks(root).one("gc", 0.05).__enter__()
+    with FolderLocks(root).one("gc"):
+        pass
+
+
+def test_only_the_cards_of_the_dead_are_cleared(root: Path) -> None:
+    with Holder(root, "shared", "snapshot") as dead:
+        dead.inside()
+        dead.kill()
+    (root / "tmp" / "holder-of-a-card-only.json").write_text("{}")
+    with FolderLocks(root).shared("verify"):
+        mine = [name for name in cards(root) if f"-{os.getpid()}-" in name]
+        assert len(cards(root)) == 5
+        FolderLocks(root).clear_cards()
+        assert sorted(cards(root)) == sorted([*mine, "holder-of-a-card-only.json"])
+    Locks().clear_cards()

@@ -141,6 +141,18 @@ class Backend(ABC):
         with storage_errors(f"listing {folder} in the vault"):
             return self._list(folder)
 
+    def unfinished(self, folder: str, older_than: float = 0.0) -> Sequence[Entry]:
+        """Return what writers left unfinished directly in ``folder`` for so many seconds, or still work on."""
+        _check(folder)
+        with storage_errors(f"listing {folder} in the vault"):
+            return self._unfinished(folder, older_than)
+
+    def clear(self, folder: str, entry: Entry) -> None:
+        """Remove what `unfinished` told of ``folder``: for who knows that nobody works on it. Raises StorageError."""
+        _check(folder)
+        with storage_errors(f"clearing {folder} in the vault"):
+            self._clear(folder, entry)
+
     def folders(self, folder: str) -> Sequence[str]:
         """Return the names of the folders directly in ``folder``, in order."""
         _check(folder)
@@ -178,6 +190,12 @@ class Backend(ABC):
 
     @abstractmethod
     def _folders(self, folder: str) -> Sequence[str]: ...
+
+    def _unfinished(self, folder: str, older_than: float) -> Sequence[Entry]:
+        return ()
+
+    def _clear(self, folder: str, entry: Entry) -> None:
+        raise NotImplementedError("a backend that tells of unfinished blobs also removes them")
 
 
 def _check(name: str) -> None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.backends.backend import Backend, Batch, Entry
-from casvault.files.durable import TEMP_SUFFIX, fill_temp, make_folder, sync_descriptor, sync_folder, write_durably
+from casvault.files.durable import (
+    TEMP_SUFFIX,
+    fill_temp,
+    is_temp_name,
+    make_folder,
+    sync_descriptor,
+    sync_folder,
+    write_durably,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -65,6 +74,20 @@ class LocalBackend(Backend):
                 return [found for found in map(_entry, entries) if found is not None]
         except FileNotFoundError:
             return []
+
+    def _unfinished(self, folder: str, older_than: float) -> list[Entry]:
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                found = [one for one in entries if one.name.endswith(TEMP_SUFFIX) and is_temp_name(one.name)]
+                if older_than:
+                    found = [entry for entry in found if entry.stat().st_mtime <= time.time() - older_than]
+                return [Entry(entry.name, partial(_size, entry)) for entry in found]
+        except FileNotFoundError:
+            return []
+
+    def _clear(self, folder: str, entry: Entry) -> None:
+        if is_temp_name(entry.name):
+            (self.path(folder) / entry.name).unlink(missing_ok=True)
 
     def _folders(self, folder: str) -> list[str]:
         try:

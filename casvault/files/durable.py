@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from pathlib import Path
 __all__ = [
     "TEMP_SUFFIX",
     "fill_temp",
+    "is_temp_name",
     "make_folder",
     "start_writing_back",
     "sync_descriptor",
@@ -28,6 +30,7 @@ __all__ = [
 TEMP_SUFFIX = ".tmp"
 """What the name of an unfinished file ends with; such a file is never read."""
 
+_TEMP_NAME = re.compile(r"\.[0-9a-f]{16}\.tmp")
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 _MOST_PIECES = 64
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -111,6 +114,11 @@ def fill_temp(folder: Path, pieces: Sequence[bytes | memoryview], mode: int = 0o
         path.unlink(missing_ok=True)
         raise
     return descriptor, path
+
+
+def is_temp_name(name: str) -> bool:
+    """Tell whether ``name`` is one that `fill_temp` gives."""
+    return _TEMP_NAME.fullmatch(name) is not None
 
 
 def write_durably(path: Path, data: bytes, *, durable: bool = True) -> None:

@@ -47,6 +47,13 @@ class Locks:
         """Hold the lock of one model, so that its capture and its restore exclude each other; raises Locked."""
         return nullcontext()
 
+    def one(self, what: str, wait: float = SHARED_WAIT) -> AbstractContextManager[None]:
+        """Be the only one in the vault that does ``what`` (letters only), whatever else goes on; raises Locked."""
+        return nullcontext()
+
+    def clear_cards(self) -> None:
+        """Remove what holders left who ended without a word; for who holds the vault's lock alone."""
+
 
 class FolderLocks(Locks):
     """The locks of the vault in folder ``root``."""
@@ -78,16 +85,35 @@ class FolderLocks(Locks):
         """Hold the lock of the model that ``key`` stands for."""
         import hashlib
 
+        name = f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        with self._sole(name, wait, "another casvault command works on this model right now"):
+            yield
+
+    @contextmanager
+    def one(self, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
+        """Be the only one that does ``what``."""
+        with self._sole(f"one-{what}", wait, f"another casvault command does the same ({what}) in this vault"):
+            yield
+
+    @contextmanager
+    def _sole(self, name: str, wait: float, why: str) -> Iterator[None]:
         self._make_tmp()
-        path = self._root / "tmp" / f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}.lock"
-        with _opened(path) as file:
+        with _opened(self._root / "tmp" / f"{name}.lock") as file:
             try:
                 _poll(lambda: _try(file, True), wait)
             except TimeoutError:
-                raise Locked(
-                    "another casvault command works on this model right now; try again when it is done."
-                ) from None
+                raise Locked(f"{why}; try again when it is done.") from None
             yield
+
+    def clear_cards(self) -> None:
+        """Remove the cards of the dead."""
+        for path in (self._root / "tmp").glob(f"{_CARD}*{_CARD_LOCK}"):
+            with suppress(OSError):
+                with open(path, "rb") as file:
+                    dead = _try(file, True)
+                if dead:
+                    path.with_suffix(".json").unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
 
     def _make_tmp(self) -> None:
         """Make ``tmp/`` where it is missing: tools that copy a vault drop empty folders."""
