@@ -128,13 +128,16 @@ class ObjectStore:
             self._folders.clear()
             self._asked.clear()
 
-    def every(self) -> Iterator[ObjectName]:
-        """List all objects, in the order of their names."""
-        for fan_out in self._backend.folders(OBJECTS):
-            folder = f"{OBJECTS}/{fan_out}"
+    def folders(self) -> list[str]:
+        """Return the fan-out folders that there are, in order."""
+        return [f"{OBJECTS}/{name}" for name in self._backend.folders(OBJECTS)]
+
+    def every(self, *, husks: bool = False) -> Iterator[ObjectName]:
+        """List all objects, in the order of their names; with ``husks`` also what is too short to be one."""
+        for folder in self.folders():
             index = self._by_digest(folder)
             for digest in sorted(index):
-                yield from _named(folder, index[digest])
+                yield from _named(folder, index[digest], husks)
 
     def closure(self, digest: str) -> set[str]:
         """Return ``digest`` and every base that an encoding of it leans on, directly or not."""
@@ -159,6 +162,13 @@ class ObjectStore:
     def read_object(self, name: ObjectName) -> Bytes:
         """Return the plain bytes of one encoding; raises MissingObject, DamageError."""
         return self._decode(name, _Walk())
+
+    def frame(self, name: ObjectName) -> Frame:
+        """Return the frame of one object, checked; raises MissingObject, DamageError."""
+        try:
+            return Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
+        except NotFound as error:
+            raise MissingObject(f"object {name.blob} vanished from the vault.") from error
 
     def _straight(self, digest: str) -> Bytes | None:
         """Return the plain bytes of ``digest`` by its first encoding, None where anything at all is not as it should.
@@ -208,10 +218,7 @@ class ObjectStore:
         walk.reads += 1
         if walk.reads > _MAX_READS:
             raise DamageError(f"object {name.digest[:12]} leans on more objects than a vault ever writes.")
-        try:
-            frame = Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
-        except NotFound as error:
-            raise MissingObject(f"object {name.blob} vanished from the vault.") from error
+        frame = self.frame(name)
         if frame.base != name.base:
             raise DamageError(f"object {name.blob} is damaged: its name and its header name different bases.")
         try:
@@ -242,12 +249,12 @@ class ObjectStore:
         return index
 
 
-def _named(folder: str, entries: Iterable[Entry]) -> Iterator[ObjectName]:
+def _named(folder: str, entries: Iterable[Entry], husks: bool = False) -> Iterator[ObjectName]:
     """Yield what the names in a fan-out folder say, of those that are objects."""
     for entry in entries:
         digest, _, base = entry.name.partition(".")
         if is_digest(digest) and (not base or is_digest(base)) and folder_of(digest) == folder:
             with storage_errors(f"{folder}/{entry.name} in the vault"):
                 size = entry.size
-            if size > HEADER_SIZE:
+            if husks or size > HEADER_SIZE:
                 yield ObjectName(digest, base or None, size)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from casvault.backends import Batch
@@ -22,7 +23,7 @@ from casvault.digest import Hasher, digest_of
 from casvault.errors import CasvaultError, IncompleteSave, StorageError
 from casvault.formats import scan
 from casvault.manifest.manifest import ChunkRef, FileEntry
-from casvault.objects import Frame, ObjectName
+from casvault.objects import Frame, ObjectName, is_there
 from casvault.objects.store import folder_of
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
@@ -50,7 +51,7 @@ class Ingest:
         self._vault = vault
         self._bases = bases
         # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
-        self._is_there = vault.objects.is_whole if careful else vault.objects.has
+        self._is_there = vault.objects.is_whole if careful else partial(is_there, vault.objects)
         self._batch = batch
         self._pool = pool
         self._progress = progress
