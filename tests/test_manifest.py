@@ -15,7 +15,8 @@ from casvault.digest import digest_of
 from casvault.errors import BadManifest, UnsupportedVault
 from casvault.files.names import case_twins, model_path_problem
 from casvault.formats.region import ITEM_SIZES, Region
-from casvault.manifest.manifest import KINDS, ChunkRef, FileEntry, Manifest, contents_of
+from casvault.manifest.document import write_document
+from casvault.manifest.manifest import KINDS, ChunkRef, FileEntry, Manifest, contents_of, held_by_file
 from tests.support.vaults import ID, make_entry, make_manifest, sealed, stamp
 
 Change = Callable[[dict[str, Any]], Any]
@@ -346,3 +347,31 @@ def test_names_of_models_that_are_none(name: str) -> None:
     data = replace(make_manifest(), model_name=name).to_bytes()
     with pytest.raises(BadManifest, match="name is missing or not of its form"):
         Manifest.parse(data, make_manifest().id)
+
+
+def test_what_is_held_is_what_the_whole_manifest_says() -> None:
+    manifest = make_manifest(files={"new_SAEHD_data.dat": b"data" * 300_000, "new_SAEHD_encoder.npy": b"weights"})
+    wanted = {file.path: (file.size, file.chunks) for file in manifest.files}
+    assert held_by_file(manifest.to_bytes(), manifest.id) == wanted
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"id": stamp(9)},
+        {"files": None},
+        {"files": [{"path": "x"}]},
+        {"files": [{"path": ["x"], "size": 1, "chunks": []}]},
+        {"files": [{"path": "x", "size": "1", "chunks": []}]},
+        {"files": [{"path": "x", "size": 1, "chunks": [{"digest": "../x", "size": 1}]}]},
+        {"files": [{"path": "x", "size": 1, "chunks": [{"digest": "0" * 64, "size": None}]}]},
+        {"files": [{"path": "x", "size": 1, "chunks": 7}]},
+    ],
+)
+def test_what_is_held_is_not_told_of_what_is_no_manifest(change: dict[str, Any]) -> None:
+    data = write_document({**make_manifest().head(), "files": [], **change})
+    with pytest.raises((BadManifest, UnsupportedVault)):
+        held_by_file(data, ID)
+    with pytest.raises(BadManifest, match="checksum"):
+        held_by_file(make_manifest().to_bytes()[:-1], ID)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from casvault.digest import digest_of
 from casvault.errors import BadManifest, UsageError
 from casvault.manifest.document import write_document
-from casvault.manifest.label import Label, check_name, check_notes, label_parts
+from casvault.manifest.label import Label, check_name, check_notes, check_tag, label_parts
 from tests.support.vaults import ID, stamp
 
 NAME = f"{ID}.{stamp(5)}"
@@ -133,3 +133,19 @@ def test_lengths() -> None:
         with pytest.raises(UsageError) as caught:
             call(text)
         assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["gan", "  batch 8 ", "Ünï", "x" * 50])
+def test_tags(text: str) -> None:
+    assert check_tag(text) == text.strip()
+
+
+@pytest.mark.parametrize("text", ["", "  ", "two\nlines", "a\tb", "\x1b[31m", "x" * 51, "\u202e"])
+def test_tags_that_cannot_be_kept(text: str) -> None:
+    with pytest.raises(UsageError, match="tag"):
+        check_tag(text)
+
+
+def test_tags_of_another_writer_are_made_harmless() -> None:
+    data = Label(ID, tags=("a\x1b[31mb", "fine")).to_bytes()
+    assert Label.parse(data, NAME).tags == ("a?[31mb", "fine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from casvault.vault import config as config_module
 from casvault.vault.config import VaultConfig
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault, default_threads, is_workspace, open_vault
-from tests.support.vaults import make_manifest, make_vault, memory_vault, stamp, store
+from tests.support.vaults import ID, make_manifest, make_vault, memory_vault, stamp, store
 
 FOLDERS = {"objects", "snapshots", "labels", "live", "pending", "tmp", "cache"}
 
@@ -286,3 +287,27 @@ def test_what_could_not_be_read_again_is_not_committed(tmp_path: Path) -> None:
 def test_a_disk_that_is_mounted_at_workspace_is_no_workspace_by_its_name() -> None:
     assert not is_workspace(Path("/workspace"))
     assert is_workspace(Path("/data/workspace"))
+
+
+def test_a_label_is_changed_from_what_it_is_now(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    vault.commit(make_manifest(), Label(ID, "one"))
+    other = make_vault(tmp_path)
+    other.relabel(ID, "edit", lambda label: replace(label, notes="of another"))
+    assert vault.relabel(ID, "edit", lambda label: replace(label, pinned=True)) == Label(
+        ID, "one", "of another", pinned=True
+    )
+    count = len(vault.backend.list("labels"))
+    vault.relabel(ID, "edit", lambda label: label)
+    assert len(vault.backend.list("labels")) == count
+
+
+def test_many_at_once_change_a_label_and_nothing_is_lost(tmp_path: Path) -> None:
+    make_vault(tmp_path).commit(make_manifest(), Label(ID, "one"))
+
+    def add(number: int) -> None:
+        make_vault(tmp_path).relabel(ID, "edit", lambda label: replace(label, tags=(*label.tags, str(number))))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(16)))
+    assert sorted(make_vault(tmp_path).head(ID).label.tags, key=int) == [str(number) for number in range(16)]

@@ -316,3 +316,21 @@ def test_a_manifest_that_is_too_large(backend: Watched) -> None:
     index = HeadIndex(backend)
     assert [head.id for head in index.read()] == ids[1:]
     assert "cannot be right" in str(index.damaged[ids[0]])
+
+
+def test_labels_that_count_no_more(backend: Watched) -> None:
+    vault = Vault(backend, VaultConfig())
+    for number in (1, 2, 3):
+        vault.commit(make_manifest(stamp(number)), Label(stamp(number), "first name"))
+    newest = vault.write_label(Label(stamp(1), "second name"))
+    gone = vault.write_label(Label(stamp(4), deleted=True))
+    never = vault.write_label(Label(stamp(5), "never came to be"))
+    vault.write_label(Label(stamp(2), deleted=True))
+    found = vault.index.outdated_labels({stamp(2)})
+    kept = {entry.name[: -len(".json")] for entry in backend.list("labels")} - set(found)
+    assert f"{stamp(5)}.{never}" in found
+    assert {name[:27] for name in kept} == {stamp(number) for number in (1, 2, 3, 4)}
+    assert {f"{stamp(1)}.{newest}", f"{stamp(4)}.{gone}"} <= kept
+    assert len(kept) == 4
+    assert vault.index.label(stamp(4)).deleted
+    assert vault.index.label(stamp(6)) == Label(stamp(6))

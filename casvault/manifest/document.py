@@ -44,7 +44,7 @@ def read_document(data: bytes, name: str) -> Fields:
     if tail != _MARK + digest_of(hashed).encode() + b'"}\n':
         raise BadManifest(f"{name} is damaged: its checksum does not match.")
     try:
-        if _SURROGATE.search(data):
+        if b"\\u" in data and _SURROGATE.search(data):
             raise ValueError("it holds something that is not text")
         parsed = json.loads(data, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:

@@ -14,11 +14,12 @@ from casvault.errors import UsageError
 from casvault.manifest.document import read_document, write_document
 from casvault.manifest.stamp import Stamp
 
-__all__ = ["Label", "check_name", "check_notes", "label_parts"]
+__all__ = ["Label", "check_name", "check_notes", "check_tag", "label_parts"]
 
 FORMAT = 1
 _MAX_NAME = 200
 _MAX_NOTES = 100_000
+_MAX_TAG = 50
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]")
 
 
@@ -63,7 +64,7 @@ class Label:
             name=_harmless(fields.text_or_none("name")),
             notes=_harmless(fields.text_or_none("notes")),
             pinned=fields.flag("pinned"),
-            tags=fields.items("tags", str),
+            tags=tuple(_CONTROL.sub("?", tag) for tag in fields.items("tags", str)),
             thinned=fields.items("thinned", str),
             deleted=fields.flag("deleted"),
         )
@@ -100,3 +101,11 @@ def check_notes(notes: str | None) -> str | None:
     if len(notes) > _MAX_NOTES or _CONTROL.search(notes):
         raise UsageError(f"the notes must be at most {_MAX_NOTES} characters of plain text without control characters.")
     return notes
+
+
+def check_tag(tag: str) -> str:
+    """Return ``tag`` as it will be kept: one short word or more; raises UsageError."""
+    kept = tag.strip()
+    if not kept or len(kept) > _MAX_TAG or "\n" in kept or "\t" in kept or _CONTROL.search(kept):
+        raise UsageError(f"the tag {tag[:40]!r} must be 1 to {_MAX_TAG} characters without control characters.")
+    return kept

@@ -7,7 +7,7 @@ system, its sizes add up, its digests are digests. The document's layout is in d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp, from_iso
 
-__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
+__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest", "contents_of", "held_by_file"]
 
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
@@ -111,6 +111,12 @@ class Manifest:
         for file in self.files:
             yield from file.chunks
 
+    def held(self, thinned: Collection[str]) -> Iterator[ChunkRef]:
+        """Yield the chunks of the files that it was not ``thinned`` of."""
+        for file in self.files:
+            if file.path not in thinned:
+                yield from file.chunks
+
     def head(self) -> dict[str, Any]:
         """Return everything but the files, as it stands in the document."""
         return {
@@ -149,7 +155,7 @@ class Manifest:
         """Read the document of the snapshot whose id is ``name``; raises BadManifest, UnsupportedVault."""
         fields = read_document(data, f"manifest {name}")
         if fields.values.get("format") != FORMAT:
-            raise UnsupportedVault(f"manifest {name} was written by a newer casvault; update this one to read it.")
+            raise _newer(name)
         if fields.text("id", Stamp.valid) != name:
             raise fields.bad("id", "is not the name it is stored under")
         files = fields.items("files", lambda item: _file(Fields(item, fields.name)))
@@ -183,6 +189,33 @@ class Manifest:
             # Versions before deltas did not write it.
             since_key=fields.whole("since_key") if "since_key" in fields.values else 0,
         )
+
+
+def held_by_file(data: bytes, name: str) -> dict[str, tuple[int, tuple[ChunkRef, ...]]]:
+    """Return path -> size and chunks of each file, and nothing else of a manifest; raises what `Manifest.parse` does.
+
+    For who reads thousands of manifests to learn what they hold; what comes out is not checked for restoring.
+    """
+    fields = read_document(data, f"manifest {name}")
+    if fields.values.get("format") != FORMAT:
+        raise _newer(name)
+    if fields.text("id", Stamp.valid) != name:
+        raise fields.bad("id", "is not the name it is stored under")
+    try:
+        found = {
+            file["path"]: (file["size"], tuple(ChunkRef(chunk["digest"], chunk["size"]) for chunk in file["chunks"]))
+            for file in fields.values["files"]
+        }
+    except (KeyError, TypeError) as error:
+        raise fields.bad("files", "are not of their form") from error
+    for size, chunks in found.values():
+        if type(size) is not int or not all(is_digest(c.digest) and type(c.size) is int for c in chunks):
+            raise fields.bad("files", "are not of their form")
+    return found
+
+
+def _newer(name: str) -> UnsupportedVault:
+    return UnsupportedVault(f"manifest {name} was written by a newer casvault; update this one to read it.")
 
 
 def contents_of(digests: dict[str, str]) -> str:

@@ -133,6 +133,10 @@ class DeepFaceLab(Kind):
         """Tell it by the name: "src_dst_opt.npy", "256_opt.npy"."""
         return role == "opt.npy" or role.endswith("_opt.npy")
 
+    def holds_pictures(self, role: str) -> bool:
+        """Tell that it is ``data.dat``, in which the trainer keeps samples for its preview."""
+        return role == DATA
+
 
 def _is_cut(source: ByteSource | None) -> bool:
     """Tell whether a weight file lacks a pickle's first or last byte; a real ``.npy`` has no last one."""

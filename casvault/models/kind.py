@@ -117,6 +117,10 @@ class Kind(ABC):
         """Tell whether the file holds only the optimizer's moments, which training can do without."""
         return False
 
+    def holds_pictures(self, role: str) -> bool:
+        """Tell whether the file holds pictures of people, which whoever shares it should know."""
+        return False
+
 
 def check_name(new: str) -> None:
     """Raise UsageError unless ``new`` can be part of a file name on every system."""

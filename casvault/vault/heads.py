@@ -7,6 +7,7 @@ The cache is derived: whatever is wrong with it, the documents themselves are re
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from casvault.backends import Backend
@@ -81,9 +82,30 @@ class HeadIndex:
         self._known[head.id] = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
         self._remember(small=True)
 
+    def label(self, id: str) -> Label:
+        """Return the newest label of snapshot ``id`` that can be read, also where its manifest cannot or is gone."""
+        return self._label(id, self._labels().get(id, []))
+
     def newest_label(self, id: str) -> str | None:
         """Return the stamp of the newest label of snapshot ``id``."""
         return next(iter(self._labels().get(id, [])), None)
+
+    def outdated_labels(self, doomed: Collection[str] = ()) -> list[str]:
+        """Return the names of labels that count no more: older ones, and those of snapshots that never came to be.
+
+        The label that says that a snapshot was deleted stays, also of the ``doomed``, whose manifests are about to go.
+        Where the newest label is damaged all stay.
+        """
+        there = self._snapshot_sizes().keys() - doomed
+        found = []
+        for id, stamps in self._labels().items():
+            if id in there and len(stamps) == 1:
+                continue
+            label = self._label(id, stamps)
+            if f"{id}.{stamps[0]}" not in self.damaged:
+                counts = id in there or label.deleted
+                found += [f"{id}.{stamp}" for stamp in (stamps[1:] if counts else stamps)]
+        return sorted(found)
 
     def _snapshot_sizes(self) -> dict[str, int]:
         found = {}

@@ -7,7 +7,7 @@ vault: it never lies inside a model's folder or a trainer's workspace, where cle
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,6 +122,18 @@ class Vault:
         stamp = Stamp.new(self.index.newest_label(label.snapshot))
         self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
         return stamp
+
+    def relabel(self, id: str, what: str, change: Callable[[Label], Label]) -> Label:
+        """Put what ``change`` makes of a snapshot's label in its place; ``what`` says so to who waits for it.
+
+        Raises what ``change`` raises, Locked, NoSpace, StorageError; then nothing is changed.
+        """
+        with self.locks.one("labels"), self.locks.shared(what):
+            old = self.index.label(id)
+            new = change(old)
+            if new != old:
+                self.write_label(new)
+            return new
 
     @cached_property
     def objects(self) -> ObjectStore:
