@@ -1,0 +1,1 @@
+"""What snapshots cost: who holds which chunks, what those take, and what a deletion would free."""
