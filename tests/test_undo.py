@@ -110,3 +110,20 @@ def test_a_snapshot_after_the_restore_does_not_end_the_undo(tmp_path: Path) -> N
     vault.snapshot(model.folder / NAME, name="again")
     vault.undo(model.folder / NAME)
     assert tree(model.folder) == second
+
+
+def test_a_backup_that_was_deleted_is_told(tmp_path: Path) -> None:
+    vault = api.init(tmp_path / ".casvault")
+    model = make_model(tmp_path / "workspace" / "model", size=60_000)
+    vault.snapshot(model.folder / NAME, name="first")
+    model.train(2)
+    model.save()
+    second = tree(model.folder)
+    backup = vault.restore("first").backup
+    assert backup is not None
+    vault.delete(backup.id)
+    with pytest.raises(NotFound, match=f"casvault undelete {backup.id}"):
+        vault.undo(model.folder / NAME)
+    vault.undelete(backup.id)
+    vault.undo(model.folder / NAME)
+    assert tree(model.folder) == second

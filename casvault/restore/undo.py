@@ -34,8 +34,14 @@ def undo_options(model: Model) -> RestoreOptions:
 
 def backup_of(vault: Vault, model: Model) -> Head:
     """Return the snapshot that holds what was there before the last restore; raises NotFound."""
-    heads = {head.id: head for head in vault.heads()}
+    heads = {head.id: head for head in vault.heads(deleted=True)}
     record = vault.live(vault.live_key(model))
-    if record is not None and record.backup in heads:
-        return heads[record.backup]
+    head = heads.get(record.backup) if record is not None and record.backup is not None else None
+    if head is not None and not head.label.deleted:
+        return head
+    if head is not None:
+        raise NotFound(
+            f"what was there before, snapshot '{head.title}', was deleted; "
+            f"`casvault undelete {head.id}` brings it back, until gc."
+        )
     raise NotFound(f"there is nothing to undo for {model.name}: no restore replaced anything here.")
