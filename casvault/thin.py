@@ -1,0 +1,128 @@
+"""Thin: old snapshots give up their optimizer, which is half of a model or more.
+
+The trainer starts an optimizer that is missing afresh, and merging needs none. Owns the invariants that only files
+that hold nothing else are given up, that a label says so, and that it can be undone until gc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from casvault.errors import NotFound, UsageError
+from casvault.manifest.label import Label
+from casvault.manifest.stamp import from_iso
+from casvault.models import kind_named
+from casvault.objects import is_there
+from casvault.usage.holdings import Holding
+from casvault.usage.usage import account
+from casvault.vault.head import Head
+from casvault.vault.vault import Vault
+
+__all__ = ["ThinResult", "old_snapshots", "plan_thin", "thin", "unthin"]
+
+
+@dataclass(frozen=True)
+class ThinResult:
+    """What was thinned, or would be: id -> paths that go. ``frees_bytes`` is what gc frees for it."""
+
+    heads: tuple[Head, ...]
+    files: dict[str, tuple[str, ...]]
+    frees_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        return {
+            "thinned": {id: list(paths) for id, paths in self.files.items()},
+            "frees_bytes": self.frees_bytes,
+        }
+
+
+def old_snapshots(vault: Vault, older_than: timedelta, keep_last: int = 0, now: datetime | None = None) -> list[str]:
+    """Return the ids of snapshots that may be thinned by age: not the last ``keep_last`` of a model, no pinned one."""
+    before = (now or datetime.now(timezone.utc)) - older_than
+    by_model: dict[tuple[str, str], list[Head]] = {}
+    for head in vault.heads():
+        by_model.setdefault((head.model_name, head.source), []).append(head)
+    found = []
+    for heads in by_model.values():
+        for head in heads[: len(heads) - keep_last] if keep_last else heads:
+            if from_iso(head.created) < before and not head.label.pinned and _optimizers(vault, head):
+                found.append(head.id)
+    return sorted(found)
+
+
+def plan_thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
+    """Return what thinning these snapshots would do.
+
+    Raises NotFound, UsageError for a pinned one and for one without an optimizer that it still has, Locked.
+    """
+    heads = {id: vault.head(id) for id in dict.fromkeys(ids)}
+    files = {}
+    for id, head in heads.items():
+        if head.label.deleted:
+            raise NotFound(f"snapshot '{head.title}' was deleted.")
+        _check_unpinned(head.label)
+        files[id] = _optimizers(vault, head)
+        if not files[id]:
+            raise UsageError(f"snapshot '{head.title}' of {head.model_name} has no optimizer to give up.")
+    with vault.locks.shared("thin"):
+        vault.objects.forget()
+        ledger, _ = account(vault)
+        freed = 0
+        for holding in ledger.holdings.snapshots:
+            if holding.id in files:
+                freed += ledger.replace(_without(vault, holding, files[holding.id]))
+    return ThinResult(tuple(heads.values()), files, freed)
+
+
+def thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
+    """Let these snapshots give up their optimizers; raises what `plan_thin` raises, NoSpace, StorageError."""
+    plan = plan_thin(vault, ids)
+    for id, paths in plan.files.items():
+
+        def give_up(label: Label, paths: tuple[str, ...] = paths) -> Label:
+            _check_unpinned(label)
+            return replace(label, thinned=tuple(dict.fromkeys((*label.thinned, *paths))))
+
+        vault.relabel(id, "thin", give_up)
+    return plan
+
+
+def unthin(vault: Vault, id: str) -> Head:
+    """Let a snapshot have its files back, which works until gc; raises NotFound where it is too late."""
+    head = vault.head(id)
+
+    def take_back(label: Label) -> Label:
+        # Under the vault's lock: no sweep can come in between.
+        vault.objects.forget()
+        if not all(is_there(vault.objects, chunk.digest) for chunk in vault.manifest(id).held(())):
+            raise NotFound(f"gc has freed what snapshot '{head.title}' was thinned of; it cannot come back.")
+        return replace(label, thinned=())
+
+    return replace(head, label=vault.relabel(id, "thin", take_back))
+
+
+def _optimizers(vault: Vault, head: Head) -> tuple[str, ...]:
+    """Return the paths of the optimizer files that a snapshot still has."""
+    kind = kind_named(str(head.document["model"]["kind"]))
+    files = vault.manifest(head.id).files
+    return tuple(f.path for f in files if kind.is_optimizer(f.role) and f.path not in head.label.thinned)
+
+
+def _without(vault: Vault, holding: Holding, paths: Sequence[str]) -> Holding:
+    """Return what a snapshot holds once these files are gone as well."""
+    manifest = vault.manifest(holding.id)
+    gone = {*holding.head.label.thinned, *paths}
+    size = sum(file.size for file in manifest.files if file.path not in gone)
+    return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.held(gone)}, size)
+
+
+def _check_unpinned(label: Label) -> None:
+    if label.pinned:
+        raise UsageError(
+            f"snapshot '{label.name or label.snapshot[-6:]}' is pinned; "
+            f"`casvault edit {label.snapshot[-6:]} --unpin` lets go of it."
+        )
