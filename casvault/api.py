@@ -7,14 +7,21 @@ passed in is told how far it is, and can cancel it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
+from casvault.delete import DeleteResult, delete, plan_delete, undelete
+from casvault.edit import Edit, edit
 from casvault.errors import Cancelled, CasvaultError
+from casvault.export import ExportResult, export
+from casvault.gc import GcResult, collect
 from casvault.manifest.manifest import Manifest
+from casvault.manifest.stamp import Stamp
 from casvault.models import Model, generic_model, kind_named
 from casvault.progress import Progress
+from casvault.prune import PrunePlan, Rules, plan_prune, prune
 from casvault.restore import (
     RestoreOptions,
     RestorePlan,
@@ -26,6 +33,8 @@ from casvault.restore import (
 from casvault.restore.undo import plan_undo, undo
 from casvault.snapshot import Annotation, SnapshotResult, take
 from casvault.snapshot.status import Status, status
+from casvault.thin import ThinResult, old_snapshots, plan_thin, thin, unthin
+from casvault.usage.usage import Usage, usage
 from casvault.vault.head import Head
 from casvault.vault.places import all_in_place, models_at, only, place_of
 from casvault.vault.references import heads_of_model, resolve_snapshot
@@ -171,6 +180,113 @@ class Vault(StoredVault):
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""
         return verify(self, read_data=read_data, progress=progress)
+
+    def delete(self, *references: str, gc: bool = False) -> DeleteResult:
+        """Delete snapshots, which `undelete` can undo until gc frees their space; with ``gc`` at once.
+
+        Raises NotFound, AmbiguousError, UsageError for a pinned one, Locked, NoSpace, StorageError.
+        """
+        result = delete(self, [self._id(reference) for reference in references])
+        if gc:
+            self.gc()
+        return result
+
+    def plan_delete(self, *references: str) -> DeleteResult:
+        """Return what `delete` would do, and what gc would free for it."""
+        return plan_delete(self, [self._id(reference) for reference in references])
+
+    def undelete(self, reference: str) -> Head:
+        """Bring a deleted snapshot back; raises NotFound, also where gc has freed its space, AmbiguousError, Locked."""
+        gone = [head for head in self.heads(deleted=True) if head.label.deleted]
+        if Stamp.valid(reference):
+            return undelete(self, reference)
+        return undelete(self, resolve_snapshot(reference, gone).id)
+
+    def gc(self, *, dry_run: bool = False, recode: bool = True, progress: Progress | None = None) -> GcResult:
+        """Free what no snapshot needs, and ``recode`` what only props up deltas; with ``dry_run`` only tell.
+
+        Raises Locked, DamageError where a manifest cannot be read, StorageError.
+        """
+        return collect(self, dry_run=dry_run, recoding=recode, progress=progress)
+
+    def usage(self, *references: str) -> Usage:
+        """Return what snapshots, models and the vault take, and what deleting the named ones together would free.
+
+        Raises NotFound, AmbiguousError, DamageError where a manifest cannot be read, Locked, StorageError.
+        """
+        return usage(self, [self.find(reference).id for reference in references])
+
+    def plan_prune(self, rules: Rules, *, model: str | None = None, include_manual: bool = False) -> PrunePlan:
+        """Return which snapshots, of all or of one model, ``rules`` keep and why, and what `prune` would free.
+
+        Raises UsageError without any rule, NotFound, DamageError, Locked, StorageError.
+        """
+        name = heads_of_model(self.heads(), model, self.home)[0].model_name if model is not None else None
+        return plan_prune(self, rules, model=name, include_manual=include_manual)
+
+    def prune(
+        self, rules: Rules, *, model: str | None = None, include_manual: bool = False, gc: bool = False
+    ) -> PrunePlan:
+        """Delete the snapshots that ``rules`` do not keep; raises what `plan_prune` raises, NoSpace."""
+        plan = prune(self, self.plan_prune(rules, model=model, include_manual=include_manual))
+        if gc:
+            self.gc()
+        return plan
+
+    def thin(self, *references: str) -> ThinResult:
+        """Let snapshots give up their optimizers; `unthin` can undo it until gc.
+
+        Raises NotFound, AmbiguousError, UsageError for a pinned one and one without an optimizer, Locked, NoSpace.
+        """
+        return thin(self, [self.find(reference).id for reference in references])
+
+    def plan_thin(self, *references: str) -> ThinResult:
+        """Return what `thin` would do, and what gc would free for it."""
+        return plan_thin(self, [self.find(reference).id for reference in references])
+
+    def unthin(self, reference: str) -> Head:
+        """Let a snapshot have back what it was thinned of; raises NotFound where gc has freed it, Locked."""
+        return unthin(self, self.find(reference).id)
+
+    def old_snapshots(self, older_than: timedelta, keep_last: int = 0) -> list[str]:
+        """Return ids of snapshots older than so much that could be thinned, but for the last few of each model."""
+        return old_snapshots(self, older_than, keep_last)
+
+    def edit(
+        self,
+        reference: str,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        pinned: bool | None = None,
+        tag: Sequence[str] = (),
+        untag: Sequence[str] = (),
+    ) -> Head:
+        """Change a snapshot's name, notes, tags, or pin; None leaves each as it is, an empty text takes it away.
+
+        Raises NotFound, AmbiguousError, UsageError, Locked, NoSpace, StorageError.
+        """
+        return edit(self, self.find(reference).id, Edit(name, notes, pinned, tag, untag))
+
+    def export(
+        self,
+        reference: str,
+        path: str | Path,
+        *,
+        weights_only: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> ExportResult:
+        """Write a snapshot to a zip file, with ``weights_only`` without optimizers.
+
+        Raises NotFound, AmbiguousError, UsageError where something is there already, DamageError, NoSpace.
+        """
+        head = self.find(reference)
+        return export(self, head, Path(path), weights_only=weights_only, overwrite=overwrite, progress=progress)
+
+    def _id(self, reference: str) -> str:
+        """Return the id that is meant, also of a snapshot whose manifest is damaged, which has nothing but its id."""
+        return reference if Stamp.valid(reference) else self.find(reference).id
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""

@@ -72,6 +72,7 @@ def _row(head: Head, now: datetime) -> tuple[str, ...]:
         notes = notes[: _NOTES - 1] + "…"
     marks = [head.kind] if head.kind != "manual" else []
     marks += [mark for mark, there in _marks(head) if there]
+    marks += [f"#{tag}" for tag in head.label.tags]
     remark = f"[{', '.join(marks)}] " if marks else ""
     when = from_iso(head.saved_at or head.created)
     return (

@@ -54,6 +54,10 @@ def _facts(head: Head, stored: int) -> str:
         rows.append(("Health", "; ".join(map(str, head.document["health"].get("findings", ())))))
     if head.label.thinned:
         rows.append(("Thinned", ", ".join(head.label.thinned)))
+    if head.label.pinned:
+        rows.append(("Pinned", "it is not deleted until `casvault edit --unpin`"))
+    if head.label.tags:
+        rows.append(("Tags", ", ".join(head.label.tags)))
     if head.label.notes:
         rows.append(("Notes", head.label.notes.replace("\n", "\n" + " " * 11)))
     for key in ("options", "meta"):

@@ -6,9 +6,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["age", "clock", "iteration", "losses", "plain", "size", "table"]
+from casvault.manifest.stamp import from_iso
+
+if TYPE_CHECKING:
+    from casvault.vault.head import Head
+
+__all__ = ["age", "clock", "describe", "iteration", "losses", "plain", "size", "table"]
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]")
 _STEPS = (("year", 31_557_600), ("month", 2_629_800), ("day", 86_400), ("hour", 3_600), ("minute", 60))
@@ -57,6 +62,15 @@ def losses(values: dict[str, Any] | None) -> str:
         return "-"
     parts = [f"{name} {value:.4f}" if value is not None else f"{name} ?" for name, value in values.items()]
     return plain(" ".join(parts))
+
+
+def describe(head: Head) -> str:
+    """Write one snapshot on a line: 'before GAN' of new_SAEHD, Iter 50,000, src 0.2134 dst 0.1987, 2 hours ago."""
+    when = age(from_iso(head.saved_at or head.created))
+    return plain(
+        f"'{head.title}' ({head.id[-6:]}) of {head.model_name}: "
+        f"{iteration(head.iteration)}, {losses(head.loss)}, {when}, {size(head.size)}"
+    )
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), indent: str = "") -> str:
