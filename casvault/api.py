@@ -70,16 +70,18 @@ class Vault(StoredVault):
         patience: Patience | None = None,
         progress: Progress | None = None,
         read_all: bool = False,
+        preview: str | Path | None = None,
     ) -> SnapshotResult:
         """Take a snapshot of ``model``: a file of it, its folder and name, a folder with one model, or any
         folder or file.
 
         ``model_name`` names one whose trainer is not known; ``iteration``, ``loss`` and ``meta`` are recorded
         for it. Waits for a whole save as ``patience`` says; ``read_all`` also reads files that look unchanged.
+        ``preview`` is the file of a picture, a JPEG or a PNG, in place of the trainer's own.
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
         self.finish_interrupted()
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
         return self._take(only(model, self.models(model, model_name)), annotation, patience, progress, read_all)
 
     def snapshot_each(
@@ -94,13 +96,14 @@ class Vault(StoredVault):
         patience: Patience | None = None,
         progress: Progress | None = None,
         read_all: bool = False,
+        preview: str | Path | None = None,
     ) -> tuple[list[SnapshotResult], dict[str, CasvaultError]]:
         """Take a snapshot of each of the ``models`` that `models` returned; return the results, and the errors
         by model.
 
         Raises the error where none was taken.
         """
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
         results: list[SnapshotResult] = []
         failures: dict[str, CasvaultError] = {}
         for model in models:
@@ -136,6 +139,13 @@ class Vault(StoredVault):
     def show(self, reference: str) -> Manifest:
         """Return the whole manifest of a snapshot; raises NotFound, AmbiguousError, BadManifest."""
         return self.manifest(self.find(reference).id)
+
+    def preview(self, reference: str) -> bytes | None:
+        """Return the picture of a snapshot, None where it has none; `show` tells its media type.
+
+        Raises NotFound, AmbiguousError, BadManifest, DamageError.
+        """
+        return self.picture(self.show(reference))
 
     def restore(
         self, reference: str, options: RestoreOptions | None = None, *, progress: Progress | None = None
@@ -183,6 +193,10 @@ class Vault(StoredVault):
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
         return all_in_place(self)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return Path(path) if path is not None else None
 
 
 def _again(model: Model) -> Model:

@@ -7,21 +7,23 @@ system, its sizes add up, its digests are digests. The document's layout is in d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from casvault.digest import Hasher, is_digest
 from casvault.errors import UnsupportedVault
 from casvault.files.names import case_twins, model_path_problem
+from casvault.formats.picture import MAX_PICTURE, MEDIA_TYPES
 from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp, from_iso
 
-__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
+__all__ = ["FORMAT", "KINDS", "PREVIEW_KINDS", "ChunkRef", "FileEntry", "Manifest", "Preview"]
 
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
+PREVIEW_KINDS = ("trainer", "file", "samples")
 _MAX_DIMENSIONS = 32
 _MAX_NAME = 255
 _NANOSECONDS = re.compile(r"-?[0-9]{1,19}")
@@ -66,6 +68,24 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A picture of a snapshot: one chunk of the vault, no file of the model, so a restore never writes it.
+
+    ``size`` is in bytes. ``kind`` is ``trainer`` for one that the trainer made, ``file`` for one that was named, and
+    ``samples`` for faces out of the trainer's own record.
+    """
+
+    digest: str
+    size: int
+    media_type: str
+    kind: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture as it stands in a manifest."""
+        return {"digest": self.digest, "size": self.size, "media_type": self.media_type, "kind": self.kind}
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One snapshot. Times are ISO 8601 in UTC; what is unknown is None.
 
@@ -94,7 +114,7 @@ class Manifest:
     files: tuple[FileEntry, ...]
     single: bool = False
     since_key: int = 0
-    preview: None = None
+    preview: Preview | None = None
 
     @property
     def logical_size(self) -> int:
@@ -106,10 +126,15 @@ class Manifest:
         """A digest of paths and bytes: two snapshots with equal contents restore to equal files."""
         return contents_of({file.path: file.digest for file in self.files})
 
-    def chunks(self) -> Iterator[ChunkRef]:
-        """Yield the chunks of all files, in order; one that occurs twice comes twice."""
+    def chunks(self, thinned: Collection[str] = ()) -> Iterator[ChunkRef]:
+        """Yield every chunk that the snapshot needs: those of its files but for the ``thinned`` paths, in order, and
+        its picture; one that occurs twice comes twice.
+        """
         for file in self.files:
-            yield from file.chunks
+            if file.path not in thinned:
+                yield from file.chunks
+        if self.preview is not None:
+            yield ChunkRef(self.preview.digest, self.preview.size)
 
     def head(self) -> dict[str, Any]:
         """Return everything but the files, as it stands in the document."""
@@ -137,7 +162,7 @@ class Manifest:
             "restored_from": self.restored_from,
             "incomplete": self.incomplete,
             "health": self.health,
-            "preview": self.preview,
+            "preview": self.preview.to_json() if self.preview is not None else None,
         }
 
     def to_bytes(self) -> bytes:
@@ -182,6 +207,7 @@ class Manifest:
             single=model.flag("single"),
             # Versions before deltas did not write it.
             since_key=fields.whole("since_key") if "since_key" in fields.values else 0,
+            preview=_preview(fields),
         )
 
 
@@ -235,6 +261,22 @@ def _region(fields: Fields, file_size: int) -> Region:
     if region.end > file_size:
         raise fields.bad("a region", "reaches past the end of its file")
     return region
+
+
+def _preview(fields: Fields) -> Preview | None:
+    value = fields.values.get("preview")
+    if value is None:
+        return None
+    preview = Fields(value, fields.name)
+    size = preview.whole("size")
+    if not 0 < size <= MAX_PICTURE:
+        raise fields.bad("preview", "is empty or too large")
+    return Preview(
+        digest=preview.text("digest", is_digest),
+        size=size,
+        media_type=preview.text("media_type", MEDIA_TYPES.__contains__),
+        kind=preview.text("kind", PREVIEW_KINDS.__contains__),
+    )
 
 
 def _health(fields: Fields) -> dict[str, Any] | None:

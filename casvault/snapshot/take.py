@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from casvault.capture import Capture, Patience, capture
@@ -25,6 +26,7 @@ from casvault.models import Model, State
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
 from casvault.snapshot.ingest import Ingest, ingesting, on_all_cores
+from casvault.snapshot.previews import keep_preview
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
@@ -39,7 +41,9 @@ _BRIEF = 2.0
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the caller knows about a snapshot: its name and notes, and its state where the trainer is not known."""
+    """What the caller knows about a snapshot: its name and notes, its state where the trainer is not known, and the
+    file of its picture.
+    """
 
     name: str | None = None
     notes: str | None = None
@@ -47,6 +51,7 @@ class Annotation:
     iteration: int | None = None
     loss: Mapping[str, float] | None = None
     meta: Mapping[str, str] | None = None
+    preview: Path | None = None
 
     def checked(self) -> Annotation:
         """Return the same with name and notes as they will be kept; raises UsageError."""
@@ -199,8 +204,10 @@ def _ingest(
             if not (last and taken.incomplete):
                 raise IncompleteSave(f"{changed} kept changing while it was read; try again when it is at rest.")
             taken.incomplete = f"{changed} changed while it was read"
+        preview, remarks = keep_preview(taken, files, previous.manifest, ingest, annotation.preview)
         ingest.flush()
         manifest = _manifest(vault, taken, annotation, previous, files, bases.since_key)
+        manifest = replace(manifest, preview=preview)
         progress.check()
         head = vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
     progress.finish()
@@ -210,7 +217,7 @@ def _ingest(
         stored_bytes_added=ingest.stored_bytes,
         read_bytes=ingest.read_bytes,
         seconds=0.0,
-        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems),
+        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems, *remarks),
     )
 
 
@@ -318,7 +325,8 @@ def _same_kind(head: Head, model: Model) -> bool:
 
 def _is_whole(vault: Vault, id: str) -> bool:
     try:
-        digests = sorted({chunk.digest for chunk in vault.manifest(id).chunks()})
+        # Its picture is no part of the model: a backup without it is a whole one.
+        digests = sorted({chunk.digest for file in vault.manifest(id).files for chunk in file.chunks})
         return all(on_all_cores(vault.threads, vault.objects.is_whole, digests))
     except CasvaultError:
         return False
