@@ -12,6 +12,7 @@ from pathlib import Path
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
 from casvault.errors import Cancelled, CasvaultError
+from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
 from casvault.manifest.manifest import Manifest
 from casvault.models import Model, generic_model, kind_named
 from casvault.progress import Progress
@@ -177,6 +178,27 @@ class Vault(StoredVault):
     def status(self, model: str | Path) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
         return status(self, only(model, self.models(model)))
+
+    def plan_import(self, folder: str | Path, *, source: str | Path | None = None) -> ImportPlan:
+        """Return what `import_copies` would do, without doing it."""
+        return plan_import(self, Path(folder), _path(source))
+
+    def import_copies(
+        self,
+        folder: str | Path,
+        *,
+        source: str | Path | None = None,
+        delete_originals: bool = False,
+        progress: Progress | None = None,
+    ) -> ImportResult:
+        """Make snapshots of the copies of models in ``folder``: a trainer's backups, or folders with copies.
+
+        ``source`` is the folder where the models are or were, None to find it out. ``delete_originals`` removes each
+        folder of which every file is in a snapshot that was verified. Copies that fail are in the result. Raises
+        NotFound, UsageError, StorageError, and where nothing could be imported what that failed with.
+        """
+        plan = plan_import(self, Path(folder), _path(source), progress)
+        return run_import(self, plan, delete_originals=delete_originals, progress=progress)
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "status": ("status", "Show how a live model stands to its snapshots."),
     "restore": ("restore", "Bring a snapshot back, exactly, with a backup of what is there."),
     "undo": ("undo", "Go back to what was there before the last restore."),
+    "import": ("importing", "Make snapshots of the trainer's own backups, and of other copies of a model."),
     "verify": ("verify", "Check that every snapshot can be restored."),
     "demo": ("demo", "Show it all on a small model that is made for it."),
 }
