@@ -137,7 +137,18 @@ def test_a_picture_is_never_restored(vault: api.Vault, model: SampleModel, tmp_p
     assert tree(tmp_path / "elsewhere") == files
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", JPEG[:-2], b"<html>"])
+def test_one_that_is_being_written_counts_only_where_there_is_no_other(vault: api.Vault, model: SampleModel) -> None:
+    put(model.folder / f"{NAME}_preview_SAEHD.jpg", JPEG[:-2])
+    taken = vault.snapshot(model.folder)
+    assert vault.preview(taken.id) == JPEG[:-2]
+    model.train(1)
+    model.save()
+    put(model.folder / f"{NAME}_preview_SAEHD masked.jpg", jpeg(2))
+    taken = vault.snapshot(model.folder)
+    assert (vault.preview(taken.id), taken.warnings) == (jpeg(2), ())
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"<html>"])
 def test_one_that_is_none_is_left_out_and_told(vault: api.Vault, model: SampleModel, data: bytes) -> None:
     put(model.folder / f"{NAME}_preview_SAEHD.jpg", data)
     put(model.folder / f"{NAME}_preview_SAEHD masked.jpg", jpeg(2))

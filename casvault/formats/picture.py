@@ -1,4 +1,4 @@
-"""A picture: bytes that begin as a JPEG or a PNG does, which is all that is ever looked at.
+"""A picture: bytes that begin as a JPEG or a PNG does. Beyond how they begin and end they are never looked at.
 
 Owns the invariant that what counts as a picture has at most `MAX_PICTURE` bytes and one of `MEDIA_TYPES`.
 """
@@ -24,22 +24,18 @@ MEDIA_TYPES = tuple(media_type for media_type, _, _ in _KINDS)
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's bytes and their media type."""
+    """A picture's bytes and their media type; ``whole`` tells that they also end as such a picture does."""
 
     data: bytes
     media_type: str
+    whole: bool = True
 
 
-def picture_of(data: bytes, *, whole: bool = False) -> Picture:
-    """Return ``data`` as a picture; with ``whole`` only where it also ends as such a picture does.
-
-    Raises FormatError where it is none, is cut short or too large.
-    """
+def picture_of(data: bytes) -> Picture:
+    """Return ``data`` as a picture; raises FormatError where it is none or too large."""
     if len(data) > MAX_PICTURE:
         raise FormatError(f"it has more than {MAX_PICTURE >> 20} MiB")
     for media_type, begin, end in _KINDS:
         if data.startswith(begin):
-            if whole and not data.endswith(end):
-                raise FormatError("it is cut short")
-            return Picture(data, media_type)
+            return Picture(data, media_type, data.endswith(end))
     raise FormatError("it is neither a JPEG nor a PNG")

@@ -29,10 +29,9 @@ _MOST = 20
 _SAMPLES = re.compile(r"sample_for_preview/([0-9]{1,3})/([0-9]{1,3})")
 
 
-def load_picture(path: Path, *, whole: bool = False) -> Picture:
-    """Read the picture at ``path``; with ``whole`` only one that also ends as such a picture does.
-
-    Raises FormatError where it is none, is cut short or too large, OSError where it cannot be read.
+def load_picture(path: Path) -> Picture:
+    """Read the picture at ``path``; raises FormatError where it is none, too large or being written, OSError where it
+    cannot be read.
     """
     descriptor = open_shared(path)
     try:
@@ -42,7 +41,7 @@ def load_picture(path: Path, *, whole: bool = False) -> Picture:
             raise FormatError("it is being written")
     finally:
         os.close(descriptor)
-    return picture_of(data, whole=whole)
+    return picture_of(data)
 
 
 def trainer_pictures(folder: Path, name: str, copied: bool) -> list[Path]:

@@ -76,22 +76,24 @@ def _named(path: Path | None, warnings: list[str]) -> Found | None:
     if path is None:
         return None
     # A link that somebody names is meant; one that lies in a model's folder is not followed.
-    picture = _loaded(Path(os.path.realpath(path)), path, warnings, whole=False)
+    picture = _loaded(Path(os.path.realpath(path)), path, warnings)
     return (picture, "file") if picture is not None else None
 
 
 def _trainers(taken: Capture, copied: bool, warnings: list[str]) -> Found | None:
-    model = taken.model
+    model, cut = taken.model, None
     for path in kind_named(model.kind).pictures(model.folder, model.name, copied=copied):
-        picture = _loaded(path, path, warnings, whole=True)
-        if picture is not None:
+        picture = _loaded(path, path, warnings)
+        if picture is not None and picture.whole:
             return picture, "trainer"
-    return None
+        # The trainer may be writing it; half a picture is better than none.
+        cut = cut or picture
+    return (cut, "trainer") if cut is not None else None
 
 
-def _loaded(path: Path, shown: Path, warnings: list[str], whole: bool) -> Picture | None:
+def _loaded(path: Path, shown: Path, warnings: list[str]) -> Picture | None:
     try:
-        return load_picture(path, whole=whole)
+        return load_picture(path)
     except FormatError as error:
         warnings.append(f"the picture {shown} is left out: {error}.")
     except OSError as error:
