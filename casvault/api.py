@@ -17,6 +17,7 @@ from casvault.edit import Edit, edit
 from casvault.errors import Cancelled, CasvaultError
 from casvault.export import ExportResult, export
 from casvault.gc import GcResult, collect
+from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
 from casvault.models import Model, generic_model, kind_named
@@ -79,16 +80,18 @@ class Vault(StoredVault):
         patience: Patience | None = None,
         progress: Progress | None = None,
         read_all: bool = False,
+        preview: str | Path | None = None,
     ) -> SnapshotResult:
         """Take a snapshot of ``model``: a file of it, its folder and name, a folder with one model, or any
         folder or file.
 
         ``model_name`` names one whose trainer is not known; ``iteration``, ``loss`` and ``meta`` are recorded
         for it. Waits for a whole save as ``patience`` says; ``read_all`` also reads files that look unchanged.
+        ``preview`` is the file of a picture, a JPEG or a PNG, in place of the trainer's own.
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
         self.finish_interrupted()
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
         return self._take(only(model, self.models(model, model_name)), annotation, patience, progress, read_all)
 
     def snapshot_each(
@@ -103,13 +106,14 @@ class Vault(StoredVault):
         patience: Patience | None = None,
         progress: Progress | None = None,
         read_all: bool = False,
+        preview: str | Path | None = None,
     ) -> tuple[list[SnapshotResult], dict[str, CasvaultError]]:
         """Take a snapshot of each of the ``models`` that `models` returned; return the results, and the errors
         by model.
 
         Raises the error where none was taken.
         """
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta)
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
         results: list[SnapshotResult] = []
         failures: dict[str, CasvaultError] = {}
         for model in models:
@@ -146,6 +150,13 @@ class Vault(StoredVault):
         """Return the whole manifest of a snapshot; raises NotFound, AmbiguousError, BadManifest."""
         return self.manifest(self.find(reference).id)
 
+    def preview(self, reference: str) -> bytes | None:
+        """Return the picture of a snapshot, None where it has none; `show` tells its media type.
+
+        Raises NotFound, AmbiguousError, BadManifest, DamageError.
+        """
+        return self.picture(self.show(reference))
+
     def restore(
         self, reference: str, options: RestoreOptions | None = None, *, progress: Progress | None = None
     ) -> RestoreResult:
@@ -176,6 +187,27 @@ class Vault(StoredVault):
     def status(self, model: str | Path) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
         return status(self, only(model, self.models(model)))
+
+    def plan_import(self, folder: str | Path, *, source: str | Path | None = None) -> ImportPlan:
+        """Return what `import_copies` would do, without doing it."""
+        return plan_import(self, Path(folder), _path(source))
+
+    def import_copies(
+        self,
+        folder: str | Path,
+        *,
+        source: str | Path | None = None,
+        delete_originals: bool = False,
+        progress: Progress | None = None,
+    ) -> ImportResult:
+        """Make snapshots of the copies of models in ``folder``: a trainer's backups, or folders with copies.
+
+        ``source`` is the folder where the models are or were, None to find it out. ``delete_originals`` removes each
+        folder of which every file is in a snapshot that was verified. Copies that fail are in the result. Raises
+        NotFound, UsageError, StorageError, and where nothing could be imported what that failed with.
+        """
+        plan = plan_import(self, Path(folder), _path(source), progress)
+        return run_import(self, plan, delete_originals=delete_originals, progress=progress)
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""
@@ -299,6 +331,10 @@ class Vault(StoredVault):
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
         return all_in_place(self)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return Path(path) if path is not None else None
 
 
 def _again(model: Model) -> Model:

@@ -87,10 +87,8 @@ def _wanted(vault: Vault, damaged: dict[str, str]) -> dict[str, set[str]]:
     for head in _heads(vault, damaged):
         if head.label.deleted:
             continue
-        for file in vault.manifest(head.id).files:
-            if file.path not in head.label.thinned:
-                for chunk in file.chunks:
-                    wanted[chunk.digest].add(head.id)
+        for chunk in vault.manifest(head.id).chunks(head.label.thinned):
+            wanted[chunk.digest].add(head.id)
     return wanted
 
 

@@ -84,7 +84,7 @@ def undelete(vault: Vault, id: str) -> Head:
         # Under the vault's lock: no sweep can come in between.
         vault.objects.forget()
         try:
-            whole = all(is_there(vault.objects, chunk.digest) for chunk in vault.manifest(id).held(label.thinned))
+            whole = all(is_there(vault.objects, chunk.digest) for chunk in vault.manifest(id).chunks(label.thinned))
         except NotFound:
             whole = False
         if label.deleted and not whole:

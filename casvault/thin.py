@@ -98,7 +98,7 @@ def unthin(vault: Vault, id: str) -> Head:
     def take_back(label: Label) -> Label:
         # Under the vault's lock: no sweep can come in between.
         vault.objects.forget()
-        if not all(is_there(vault.objects, chunk.digest) for chunk in vault.manifest(id).held(())):
+        if not all(is_there(vault.objects, chunk.digest) for chunk in vault.manifest(id).chunks()):
             raise NotFound(f"gc has freed what snapshot '{head.title}' was thinned of; it cannot come back.")
         return replace(label, thinned=())
 
@@ -117,7 +117,7 @@ def _without(vault: Vault, holding: Holding, paths: Sequence[str]) -> Holding:
     manifest = vault.manifest(holding.id)
     gone = {*holding.head.label.thinned, *paths}
     size = sum(file.size for file in manifest.files if file.path not in gone)
-    return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.held(gone)}, size)
+    return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.chunks(gone)}, size)
 
 
 def _check_unpinned(label: Label) -> None:

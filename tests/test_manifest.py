@@ -14,12 +14,23 @@ from hypothesis import strategies as st
 from casvault.digest import digest_of
 from casvault.errors import BadManifest, UnsupportedVault
 from casvault.files.names import case_twins, model_path_problem
+from casvault.formats.picture import MAX_PICTURE, MEDIA_TYPES
 from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import write_document
-from casvault.manifest.manifest import KINDS, ChunkRef, FileEntry, Manifest, contents_of, held_by_file
+from casvault.manifest.manifest import (
+    KINDS,
+    PREVIEW_KINDS,
+    ChunkRef,
+    FileEntry,
+    Manifest,
+    Preview,
+    contents_of,
+    read_held,
+)
 from tests.support.vaults import ID, make_entry, make_manifest, sealed, stamp
 
 Change = Callable[[dict[str, Any]], Any]
+PREVIEW = Preview("ab" * 32, 44, "image/png", "samples")
 
 
 def document(change: Change | None = None) -> bytes:
@@ -65,6 +76,15 @@ def entries(draw: st.DrawFn) -> FileEntry:
     )
 
 
+previews = st.builds(
+    Preview,
+    digest=digests,
+    size=st.integers(1, MAX_PICTURE),
+    media_type=st.sampled_from(MEDIA_TYPES),
+    kind=st.sampled_from(PREVIEW_KINDS),
+)
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     files = draw(st.lists(entries(), max_size=4).filter(lambda found: case_twins(f.path for f in found) is None))
@@ -87,6 +107,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         restored_from=draw(st.none() | stamps),
         incomplete=draw(st.booleans()),
         health=draw(healths),
+        preview=draw(st.none() | previews),
     )
     return replace(made, files=tuple(files))
 
@@ -129,6 +150,45 @@ def test_sums() -> None:
     assert manifest.logical_size == 10
     assert [chunk.size for chunk in manifest.chunks()] == [7, 3]
     assert "files" not in manifest.head()
+
+
+def test_chunks_are_all_that_a_snapshot_needs() -> None:
+    manifest = make_manifest(files={"b": b"1234567", "a": b"123", "c": b"12"}, preview=PREVIEW)
+    assert [chunk.size for chunk in manifest.chunks()] == [7, 3, 2, 44]
+    assert [chunk.size for chunk in manifest.chunks(("a", "b", "gone"))] == [2, 44]
+    assert manifest.logical_size == 12
+    assert manifest.contents == make_manifest(files={"b": b"1234567", "a": b"123", "c": b"12"}).contents
+
+
+def test_a_preview_lies_as_the_page_says() -> None:
+    data = make_manifest(preview=PREVIEW).to_bytes()
+    written = f'"preview":{{"digest":"{PREVIEW.digest}","size":44,"media_type":"image/png","kind":"samples"}}'
+    assert written.encode() in data
+    assert Manifest.parse(data, ID).preview == PREVIEW
+    assert Manifest.parse(document(drop("preview")), ID).preview is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        "x",
+        False,
+        {**PREVIEW.to_json(), "digest": "../../etc/passwd"},
+        {**PREVIEW.to_json(), "size": 0},
+        {**PREVIEW.to_json(), "size": -1},
+        {**PREVIEW.to_json(), "size": (16 << 20) + 1},
+        {**PREVIEW.to_json(), "size": True},
+        {**PREVIEW.to_json(), "size": 1.5},
+        {**PREVIEW.to_json(), "media_type": "text/html"},
+        {**PREVIEW.to_json(), "media_type": None},
+        {**PREVIEW.to_json(), "kind": "portrait"},
+    ],
+)
+def test_hostile_previews(value: Any) -> None:
+    with pytest.raises(BadManifest):
+        Manifest.parse(document(put("preview", value=value)), ID)
 
 
 def test_contents_tell_paths_and_bytes_only() -> None:
@@ -352,7 +412,9 @@ def test_names_of_models_that_are_none(name: str) -> None:
 def test_what_is_held_is_what_the_whole_manifest_says() -> None:
     manifest = make_manifest(files={"new_SAEHD_data.dat": b"data" * 300_000, "new_SAEHD_encoder.npy": b"weights"})
     wanted = {file.path: (file.size, file.chunks) for file in manifest.files}
-    assert held_by_file(manifest.to_bytes(), manifest.id) == wanted
+    assert read_held(manifest.to_bytes(), manifest.id) == (wanted, None)
+    pictured = replace(manifest, preview=Preview(digest_of(b"a picture"), 9, MEDIA_TYPES[0], PREVIEW_KINDS[0]))
+    assert read_held(pictured.to_bytes(), manifest.id) == (wanted, ChunkRef(digest_of(b"a picture"), 9))
 
 
 @pytest.mark.parametrize(
@@ -367,11 +429,12 @@ def test_what_is_held_is_what_the_whole_manifest_says() -> None:
         {"files": [{"path": "x", "size": 1, "chunks": [{"digest": "../x", "size": 1}]}]},
         {"files": [{"path": "x", "size": 1, "chunks": [{"digest": "0" * 64, "size": None}]}]},
         {"files": [{"path": "x", "size": 1, "chunks": 7}]},
+        {"preview": {"digest": "../x", "size": 1, "media_type": "image/png", "kind": "file"}},
     ],
 )
 def test_what_is_held_is_not_told_of_what_is_no_manifest(change: dict[str, Any]) -> None:
     data = write_document({**make_manifest().head(), "files": [], **change})
     with pytest.raises((BadManifest, UnsupportedVault)):
-        held_by_file(data, ID)
+        read_held(data, ID)
     with pytest.raises(BadManifest, match="checksum"):
-        held_by_file(make_manifest().to_bytes()[:-1], ID)
+        read_held(make_manifest().to_bytes()[:-1], ID)

@@ -35,6 +35,7 @@ COMMANDS = {
     "thin": ("thin", "Let old snapshots give up their optimizer."),
     "edit": ("edit", "Change a snapshot's name, notes, tags, or pin it."),
     "export": ("export", "Write a snapshot to a zip file."),
+    "import": ("importing", "Make snapshots of the trainer's own backups, and of other copies of a model."),
     "verify": ("verify", "Check that every snapshot can be restored."),
     "demo": ("demo", "Show it all on a small model that is made for it."),
 }

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from casvault.cli.options import common, open_vault, print_json, say
+from casvault.cli.options import ask, common, open_vault, print_json, say
 from casvault.cli.text import age, clock, iteration, losses, plain, size, table
+from casvault.errors import NotFound, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
+    from casvault.api import Vault
     from casvault.manifest.manifest import Manifest
     from casvault.vault.head import Head
 
 __all__ = ["command"]
 
+_PICTURES = {"trainer": "made by the trainer", "file": "added by hand", "samples": "training samples"}
+
 
 @click.command("show")
 @click.argument("snapshot")
+@click.option("--preview", metavar="FILE", help="Write its picture to FILE and show nothing else.")
+@click.option("-y", "--yes", is_flag=True, help="Replace FILE without asking.")
 @common
 @click.pass_obj
-def command(named: str | None, snapshot: str, as_json: bool, quiet: bool) -> None:
+def command(named: str | None, snapshot: str, preview: str | None, yes: bool, as_json: bool, quiet: bool) -> None:
     """Show one snapshot: its state, its trainer's options, its files, and what they take in the vault."""
     vault = open_vault(named)
     head = vault.find(snapshot)
     manifest = vault.manifest(head.id)
+    if preview is not None:
+        _write_picture(vault, manifest, head, Path(preview), yes)
+        written = {"snapshot": head.id, "written": str(Path(preview).absolute()), "preview": head.document["preview"]}
+        if as_json:
+            print_json(written)
+        else:
+            say(f"Wrote the picture of '{plain(head.title)}' ({_picture(head)}) to {plain(preview)}.", quiet=quiet)
+        return
     stored = vault.stored_size(manifest)
     if as_json:
         files = [file.to_json() for file in manifest.files]
@@ -48,6 +63,8 @@ def _facts(head: Head, stored: int) -> str:
         ("Taken", f"{clock(created)}, {age(created)}, {head.kind}"),
         ("Size", f"{size(head.size)}; its objects take {size(stored)}, shared ones included"),
     ]
+    if head.document.get("preview"):
+        rows.append(("Picture", _picture(head)))
     if head.incomplete:
         rows.append(("Incomplete", "it holds something that was not one whole save"))
     if not head.healthy:
@@ -65,6 +82,25 @@ def _facts(head: Head, stored: int) -> str:
         if values:
             rows.append((key.capitalize(), ", ".join(f"{name} {value}" for name, value in values.items())))
     return table([(name, plain(text)) for name, text in rows])
+
+
+def _picture(head: Head) -> str:
+    picture: dict[str, Any] = head.document["preview"]
+    kind = str(picture["media_type"]).rpartition("/")[2].upper()
+    return f"{_PICTURES.get(picture['kind'], picture['kind'])}, {kind}, {size(picture['size'])}"
+
+
+def _write_picture(vault: Vault, manifest: Manifest, head: Head, path: Path, yes: bool) -> None:
+    from casvault.files.durable import write_durably
+
+    data = vault.picture(manifest)
+    if data is None:
+        raise NotFound(f"'{head.title}' ({head.id}) has no picture.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; say a file in it.")
+    if path.exists() or path.is_symlink():
+        ask(f"{plain(str(path))} is there already. Replace it?", yes)
+    write_durably(path, data)
 
 
 def _files(manifest: Manifest, head: Head) -> str:

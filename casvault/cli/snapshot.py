@@ -29,6 +29,7 @@ __all__ = ["command"]
 @click.option("--iteration", type=click.IntRange(0, 2**63 - 1), help="The iteration, where the trainer is not known.")
 @click.option("--loss", "loss", multiple=True, metavar="[NAME=]X", help="A loss, where the trainer is not known.")
 @click.option("--meta", multiple=True, metavar="KEY=VALUE", help="Anything else to record.")
+@click.option("--preview", metavar="FILE", help="The picture to keep with it, a JPEG or a PNG; else the trainer's own.")
 @click.option("--all", "take_all", is_flag=True, help="All models of the folder MODEL.")
 @click.option(
     "--wait",
@@ -51,6 +52,7 @@ def command(
     iteration: int | None,
     loss: tuple[str, ...],
     meta: tuple[str, ...],
+    preview: str | None,
     take_all: bool,
     wait: float | None,
     next_save: bool,
@@ -82,6 +84,7 @@ def command(
         patience=_patience(wait, next_save, allow_incomplete),
         progress=make_progress(quiet or as_json),
         read_all=read_all,
+        preview=preview,
     )
     if as_json:
         print_json({"snapshots": [one.to_json() for one in results]} if take_all else results[0].to_json())

@@ -9,19 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from casvault.digest import Hasher, is_digest
 from casvault.errors import UnsupportedVault
 from casvault.files.names import case_twins, model_path_problem
+from casvault.formats.picture import MAX_PICTURE, MEDIA_TYPES
 from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp, from_iso
 
-__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest", "contents_of", "held_by_file"]
+__all__ = [
+    "FORMAT",
+    "KINDS",
+    "PREVIEW_KINDS",
+    "ChunkRef",
+    "FileEntry",
+    "Held",
+    "Manifest",
+    "Preview",
+    "contents_of",
+    "read_held",
+]
 
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
+PREVIEW_KINDS = ("trainer", "file", "samples")
 _MAX_DIMENSIONS = 32
 _MAX_NAME = 255
 _NANOSECONDS = re.compile(r"-?[0-9]{1,19}")
@@ -66,6 +79,24 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A picture of a snapshot: one chunk of the vault, no file of the model, so a restore never writes it.
+
+    ``size`` is in bytes. ``kind`` is ``trainer`` for one that the trainer made, ``file`` for one that was named, and
+    ``samples`` for faces out of the trainer's own record.
+    """
+
+    digest: str
+    size: int
+    media_type: str
+    kind: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the picture as it stands in a manifest."""
+        return {"digest": self.digest, "size": self.size, "media_type": self.media_type, "kind": self.kind}
+
+
+@dataclass(frozen=True)
 class Manifest:
     """One snapshot. Times are ISO 8601 in UTC; what is unknown is None.
 
@@ -94,7 +125,7 @@ class Manifest:
     files: tuple[FileEntry, ...]
     single: bool = False
     since_key: int = 0
-    preview: None = None
+    preview: Preview | None = None
 
     @property
     def logical_size(self) -> int:
@@ -106,16 +137,15 @@ class Manifest:
         """A digest of paths and bytes: two snapshots with equal contents restore to equal files."""
         return contents_of({file.path: file.digest for file in self.files})
 
-    def chunks(self) -> Iterator[ChunkRef]:
-        """Yield the chunks of all files, in order; one that occurs twice comes twice."""
-        for file in self.files:
-            yield from file.chunks
-
-    def held(self, thinned: Collection[str]) -> Iterator[ChunkRef]:
-        """Yield the chunks of the files that it was not ``thinned`` of."""
+    def chunks(self, thinned: Collection[str] = ()) -> Iterator[ChunkRef]:
+        """Yield every chunk that the snapshot needs: those of its files but for the ``thinned`` paths, in order, and
+        its picture; one that occurs twice comes twice.
+        """
         for file in self.files:
             if file.path not in thinned:
                 yield from file.chunks
+        if self.preview is not None:
+            yield ChunkRef(self.preview.digest, self.preview.size)
 
     def head(self) -> dict[str, Any]:
         """Return everything but the files, as it stands in the document."""
@@ -143,7 +173,7 @@ class Manifest:
             "restored_from": self.restored_from,
             "incomplete": self.incomplete,
             "health": self.health,
-            "preview": self.preview,
+            "preview": self.preview.to_json() if self.preview is not None else None,
         }
 
     def to_bytes(self) -> bytes:
@@ -188,13 +218,21 @@ class Manifest:
             single=model.flag("single"),
             # Versions before deltas did not write it.
             since_key=fields.whole("since_key") if "since_key" in fields.values else 0,
+            preview=_preview(fields),
         )
 
 
-def held_by_file(data: bytes, name: str) -> dict[str, tuple[int, tuple[ChunkRef, ...]]]:
-    """Return path -> size and chunks of each file, and nothing else of a manifest; raises what `Manifest.parse` does.
+class Held(NamedTuple):
+    """What a manifest says that a snapshot holds: path -> size and chunks of its files, and its picture's chunk."""
 
-    For who reads thousands of manifests to learn what they hold; what comes out is not checked for restoring.
+    files: dict[str, tuple[int, tuple[ChunkRef, ...]]]
+    picture: ChunkRef | None
+
+
+def read_held(data: bytes, name: str) -> Held:
+    """Return what a manifest holds, and nothing else of it; raises what `Manifest.parse` does.
+
+    For who reads thousands of manifests to learn what is needed; what comes out is not checked for restoring.
     """
     fields = read_document(data, f"manifest {name}")
     if fields.values.get("format") != FORMAT:
@@ -211,7 +249,8 @@ def held_by_file(data: bytes, name: str) -> dict[str, tuple[int, tuple[ChunkRef,
     for size, chunks in found.values():
         if type(size) is not int or not all(is_digest(c.digest) and type(c.size) is int for c in chunks):
             raise fields.bad("files", "are not of their form")
-    return found
+    preview = _preview(fields)
+    return Held(found, ChunkRef(preview.digest, preview.size) if preview is not None else None)
 
 
 def _newer(name: str) -> UnsupportedVault:
@@ -268,6 +307,22 @@ def _region(fields: Fields, file_size: int) -> Region:
     if region.end > file_size:
         raise fields.bad("a region", "reaches past the end of its file")
     return region
+
+
+def _preview(fields: Fields) -> Preview | None:
+    value = fields.values.get("preview")
+    if value is None:
+        return None
+    preview = Fields(value, fields.name)
+    size = preview.whole("size")
+    if not 0 < size <= MAX_PICTURE:
+        raise fields.bad("preview", "is empty or too large")
+    return Preview(
+        digest=preview.text("digest", is_digest),
+        size=size,
+        media_type=preview.text("media_type", MEDIA_TYPES.__contains__),
+        kind=preview.text("kind", PREVIEW_KINDS.__contains__),
+    )
 
 
 def _health(fields: Fields) -> dict[str, Any] | None:

@@ -10,14 +10,17 @@ captured, replaced or removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 from casvault.errors import UsageError
 from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
+from casvault.formats import Region
 from casvault.models.data_dat import read_state, summary_iteration
 from casvault.models.kind import Kind, Parts, check_name
 from casvault.models.model import ModelFile, State
+from casvault.models.previews import face_batches, trainer_pictures
 
 __all__ = ["DeepFaceLab"]
 
@@ -136,6 +139,14 @@ class DeepFaceLab(Kind):
     def holds_pictures(self, role: str) -> bool:
         """Tell that it is ``data.dat``, in which the trainer keeps samples for its preview."""
         return role == DATA
+
+    def pictures(self, folder: Path, name: str, *, copied: bool = False) -> list[Path]:
+        """Return previews and the last pictures of the history; they are no part of the model."""
+        return trainer_pictures(folder, name, copied)
+
+    def faces(self, role: str, regions: Sequence[Region]) -> list[Region]:
+        """Return the samples in ``data.dat`` that the trainer makes its previews of."""
+        return face_batches(regions) if role == DATA else []
 
 
 def _is_cut(source: ByteSource | None) -> bool:

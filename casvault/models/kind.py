@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from casvault.errors import UsageError
 from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
+from casvault.formats import Region
 from casvault.models.folder import absolute, check_entry, is_folder, listing
 from casvault.models.model import Model, ModelFile, State
 
@@ -120,6 +121,19 @@ class Kind(ABC):
     def holds_pictures(self, role: str) -> bool:
         """Tell whether the file holds pictures of people, which whoever shares it should know."""
         return False
+
+    def pictures(self, folder: Path, name: str, *, copied: bool = False) -> list[Path]:
+        """Return the pictures that the trainer made of the model ``name`` in ``folder``, the one to take first.
+
+        ``copied`` says that the folder holds a copy of that model and nothing of others.
+        """
+        return []
+
+    def faces(self, role: str, regions: Sequence[Region]) -> list[Region]:
+        """Return the batches of faces among the tensors of the file ``role``, as `formats.sheet.face_sheet` draws
+        them.
+        """
+        return []
 
 
 def check_name(new: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from casvault.errors import AmbiguousError, NotFound, StorageError, UsageError
+from casvault.models.backups import AUTOBACKUPS
 from casvault.models.deepfacelab import DeepFaceLab
 from casvault.models.folder import absolute, is_folder, listing
 from casvault.models.generic import Generic, generic_model
@@ -89,7 +90,7 @@ def _folders_in(folder: Path) -> list[Path]:
             names = [entry.name for entry in entries if is_folder(entry)]
     except StorageError:
         return []
-    return [folder / name for name in names if not name.startswith(".") and not name.endswith("_autobackups")]
+    return [folder / name for name in names if not name.startswith(".") and not name.endswith(AUTOBACKUPS)]
 
 
 def _named(path: Path) -> list[Model]:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from casvault.backends import Batch
 from casvault.capture import CapturedFile
 from casvault.chunking.chunks import Chunk, cut
-from casvault.codecs import codec_of, encode_in_pieces
+from casvault.codecs import Layout, codec_of, encode_in_pieces
 from casvault.digest import Hasher, digest_of
 from casvault.errors import CasvaultError, IncompleteSave, StorageError
 from casvault.formats import scan
@@ -100,12 +100,22 @@ class Ingest:
         """Take over the entry of a file that is known to be unchanged; False where a chunk of it is not there any
         more.
         """
-        if not all(self._is_there(chunk.digest) for chunk in entry.chunks):
+        if not self.rely([chunk.digest for chunk in entry.chunks]):
             return False
-        for chunk in entry.chunks:
-            self._rely_on(chunk.digest)
         self._progress.advance(entry.size)
         return True
+
+    def rely(self, digests: Sequence[str]) -> bool:
+        """Rely on chunks that were there before; False where one is not there any more."""
+        if not all(self._is_there(digest) for digest in digests):
+            return False
+        for digest in digests:
+            self._rely_on(digest)
+        return True
+
+    def blob(self, data: bytes) -> ChunkRef:
+        """Put bytes that are of no file into the vault, as one chunk."""
+        return self._store(Chunk(0, data, Layout()), "")
 
     def flush(self) -> None:
         """Make every object that was written or relied on durable."""

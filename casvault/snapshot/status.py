@@ -58,7 +58,7 @@ def status(vault: Vault, model: Model) -> Status:
         times = {item.file.path: (item.identity.size, item.identity.mtime_ns) for item in taken.files}
         saved = taken.saved_ns
     equals = _equal(vault, model, mine, times)
-    newest = next((head for head in reversed(mine) if head.kind != "auto-backup"), None)
+    newest = next((head for head in reversed(mine) if head.kind not in ("auto-backup", "imported")), None)
     iteration = taken.state.iteration
     ahead = None
     if equals is None and newest is not None and iteration is not None and newest.iteration is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from casvault.capture import Capture, Patience, capture
@@ -25,6 +26,8 @@ from casvault.models import Model, State
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
 from casvault.snapshot.ingest import Ingest, ingesting, on_all_cores
+from casvault.snapshot.origin import Origin
+from casvault.snapshot.previews import keep_preview
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
@@ -39,7 +42,9 @@ _BRIEF = 2.0
 
 @dataclass(frozen=True)
 class Annotation:
-    """What the caller knows about a snapshot: its name and notes, and its state where the trainer is not known."""
+    """What the caller knows about a snapshot: its name and notes, its state where the trainer is not known, the
+    file of its picture, and the model that it is of, where what is captured is a copy.
+    """
 
     name: str | None = None
     notes: str | None = None
@@ -47,6 +52,8 @@ class Annotation:
     iteration: int | None = None
     loss: Mapping[str, float] | None = None
     meta: Mapping[str, str] | None = None
+    preview: Path | None = None
+    origin: Origin | None = None
 
     def checked(self) -> Annotation:
         """Return the same with name and notes as they will be kept; raises UsageError."""
@@ -160,7 +167,7 @@ def _take(
 ) -> SnapshotResult:
     begun = time.monotonic()
     model = find()
-    previous = _previous(vault, model)
+    previous = _previous(vault, model, annotation.origin)
     if read_all and previous.record is not None:
         previous = replace(previous, record=replace(previous.record, files={}))
     for attempt in range(_TRIES):
@@ -171,7 +178,7 @@ def _take(
             try:
                 with nullcontext() if held else vault.locks.shared("snapshot"):
                     result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
-                    if not result.existing:
+                    if not result.existing and annotation.origin is None:
                         _remember(vault, taken, result.id, previous, now)
             except IncompleteSave:
                 # Written to in place while it was read: what was read is void, the objects are harmless.
@@ -193,14 +200,19 @@ def _ingest(
     progress.start("storing", sum(item.identity.size for item in taken.files))
     bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings)
     with ingesting(vault, progress, bases, careful=annotation.kind == "auto-backup") as ingest:
-        files = tuple(_entries(taken, previous, ingest))
+        entries, origin = _entries(taken, previous, ingest), annotation.origin
+        files = tuple(entries if origin is None else origin.renamed(entries, taken.model))
         changed = taken.changed()
         if changed is not None:
             if not (last and taken.incomplete):
                 raise IncompleteSave(f"{changed} kept changing while it was read; try again when it is at rest.")
             taken.incomplete = f"{changed} changed while it was read"
+        preview, remarks = keep_preview(
+            taken, files, previous.manifest, ingest, annotation.preview, copied=origin is not None
+        )
         ingest.flush()
         manifest = _manifest(vault, taken, annotation, previous, files, bases.since_key)
+        manifest = replace(manifest, preview=preview)
         progress.check()
         head = vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
     progress.finish()
@@ -210,7 +222,7 @@ def _ingest(
         stored_bytes_added=ingest.stored_bytes,
         read_bytes=ingest.read_bytes,
         seconds=0.0,
-        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems),
+        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems, *remarks),
     )
 
 
@@ -235,7 +247,7 @@ def _manifest(
     since_key: int,
 ) -> Manifest:
     model, state = taken.model, taken.state
-    parent = previous.manifest
+    parent, origin = previous.manifest, annotation.origin
     iteration = annotation.iteration if annotation.iteration is not None else state.iteration
     restarted = (
         parent is not None and iteration is not None and parent.iteration is not None and iteration < parent.iteration
@@ -246,9 +258,9 @@ def _manifest(
         saved_at=iso_of_ns(taken.saved_ns),
         kind=annotation.kind,
         model_kind=model.kind,
-        model_name=model.name,
+        model_name=model.name if origin is None else origin.name,
         model_type=model.type,
-        source=vault.source_of(model.folder),
+        source=vault.source_of(model.folder) if origin is None else origin.source,
         single=model.single,
         iteration=iteration,
         run=(parent.run if parent is not None else 0) + restarted,
@@ -265,13 +277,14 @@ def _manifest(
     )
 
 
-def _previous(vault: Vault, model: Model) -> _Previous:
-    record = vault.live(vault.live_key(model))
+def _previous(vault: Vault, model: Model, origin: Origin | None = None) -> _Previous:
+    record = vault.live(vault.live_key(model)) if origin is None else None
     backup = record.backup if record is not None else None
     heads = {head.id: head for head in vault.heads()}
     if record is None or record.snapshot not in heads:
         record = None
-    id = record.snapshot if record is not None else _newest_of(vault, model, list(heads.values()))
+    newest = _newest_of(vault, model, list(heads.values())) if origin is None else origin.parent
+    id = record.snapshot if record is not None else newest
     if id is None:
         return _Previous(backup=backup)
     try:
@@ -287,7 +300,9 @@ def _newest_of(vault: Vault, model: Model, heads: list[Head]) -> str | None:
     source = vault.source_of(model.folder)
     mine = [head for head in heads if head.model_name == model.name and head.kind != "auto-backup"]
     here = [head for head in mine if head.source == source]
-    return (here or mine)[-1].id if mine else None
+    # What was imported is of before, whenever that was done.
+    own = [head for head in here if head.kind != "imported"]
+    return (own or here or mine)[-1].id if mine else None
 
 
 def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | None:
@@ -318,7 +333,8 @@ def _same_kind(head: Head, model: Model) -> bool:
 
 def _is_whole(vault: Vault, id: str) -> bool:
     try:
-        digests = sorted({chunk.digest for chunk in vault.manifest(id).chunks()})
+        # Its picture is no part of the model: a backup without it is a whole one.
+        digests = sorted({chunk.digest for file in vault.manifest(id).files for chunk in file.chunks})
         return all(on_all_cores(vault.threads, vault.objects.is_whole, digests))
     except CasvaultError:
         return False

@@ -14,22 +14,26 @@ from dataclasses import dataclass
 
 from casvault.errors import CasvaultError, NotFound
 from casvault.manifest.document import MAX_DOCUMENT
-from casvault.manifest.manifest import held_by_file
+from casvault.manifest.manifest import ChunkRef, Held, read_held
 from casvault.vault.head import Head
 from casvault.vault.heads import SNAPSHOTS
 from casvault.vault.pending import Pending
 from casvault.vault.vault import Vault
 
-__all__ = ["Holding", "Holdings", "HoldingsReader"]
+__all__ = ["Holding", "Holdings", "HoldingsReader", "holding_of"]
 
 
 @dataclass(frozen=True)
 class Holding:
-    """What one snapshot holds: ``chunks`` are digest -> plain bytes, ``logical_bytes`` those of the files it has."""
+    """What one snapshot holds: ``chunks`` are digest -> plain bytes, ``logical_bytes`` those of the files it has.
+
+    ``picture_bytes`` are those of its picture, which is no file of the model.
+    """
 
     head: Head
     chunks: Mapping[str, int]
     logical_bytes: int
+    picture_bytes: int = 0
 
     @property
     def id(self) -> str:
@@ -54,16 +58,14 @@ class Holdings:
         return set(self.pending).union(*(holding.chunks for holding in self.snapshots))
 
 
-@dataclass(frozen=True)
-class _Files:
-    """A manifest as far as holdings are told from it: path -> size and chunks of a file, in plain bytes."""
-
-    files: Mapping[str, tuple[int, tuple[tuple[str, int], ...]]]
-
-    def holding(self, head: Head, thinned: Collection[str]) -> Holding:
-        kept = [file for path, file in self.files.items() if path not in thinned]
-        chunks = {digest: size for _, pieces in kept for digest, size in pieces}
-        return Holding(head, chunks, sum(size for size, _ in kept))
+def holding_of(held: Held, head: Head, thinned: Collection[str]) -> Holding:
+    """Return what a snapshot holds that was ``thinned`` of these paths."""
+    kept = [file for path, file in held.files.items() if path not in thinned]
+    chunks = {chunk.digest: chunk.size for _, pieces in kept for chunk in pieces}
+    logical = sum(size for size, _ in kept)
+    if held.picture is None:
+        return Holding(head, chunks, logical)
+    return Holding(head, {**chunks, held.picture.digest: held.picture.size}, logical, held.picture.size)
 
 
 class HoldingsReader:
@@ -71,8 +73,8 @@ class HoldingsReader:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._files: dict[str, _Files] = {}
-        self._digests: dict[str, str] = {}
+        self._held: dict[str, Held] = {}
+        self._chunks: dict[str, ChunkRef] = {}
 
     def read(self, only: Collection[str] | None = None) -> Holdings:
         """Return what is held now; raises StorageError.
@@ -91,7 +93,7 @@ class HoldingsReader:
                 continue
             thinned = head.label.thinned if only is None and head.id not in doubtful else ()
             try:
-                snapshots.append(self._of(head.id).holding(head, thinned))
+                snapshots.append(holding_of(self.held(head.id), head, thinned))
             except CasvaultError as error:
                 undecided[head.id] = error
         for id in [id for id in undecided if id not in doubtful and (only is None or id in only)]:
@@ -106,18 +108,17 @@ class HoldingsReader:
             {id: error for id, error in undecided.items() if id not in gone},
         )
 
-    def _of(self, id: str) -> _Files:
-        if id not in self._files:
-            data = self._vault.backend.read(f"{SNAPSHOTS}/{id}.json", MAX_DOCUMENT)
-            # One chunk is held by many: its digest is kept once.
-            one = self._digests.setdefault
-            self._files[id] = _Files(
-                {
-                    path: (size, tuple((one(chunk.digest, chunk.digest), chunk.size) for chunk in chunks))
-                    for path, (size, chunks) in held_by_file(data, id).items()
-                }
-            )
-        return self._files[id]
+    def held(self, id: str) -> Held:
+        """Return what the manifest of a snapshot says that it holds; raises NotFound, BadManifest, UnsupportedVault."""
+        if id not in self._held:
+            found = read_held(self._vault.backend.read(f"{SNAPSHOTS}/{id}.json", MAX_DOCUMENT), id)
+            files = {path: (size, tuple(map(self._once, chunks))) for path, (size, chunks) in found.files.items()}
+            self._held[id] = Held(files, found.picture)
+        return self._held[id]
+
+    def _once(self, chunk: ChunkRef) -> ChunkRef:
+        """Return a chunk as it was seen first: many snapshots hold it, and it is kept in memory once."""
+        return self._chunks.setdefault(chunk.digest, chunk)
 
     def _pending(self) -> frozenset[str]:
         found = Pending.every(self._vault.backend)

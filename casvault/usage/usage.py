@@ -85,11 +85,13 @@ class VaultUsage:
 
     ``stored_bytes`` is all that lies in the folder of objects; ``reclaimable_bytes`` of it is freed by gc,
     ``base_bytes`` of it is kept only since deltas lean on it, and ``document_bytes`` (manifests and labels) come on
-    top. ``saved_by_dedup`` are plain bytes that are held more than once; ``saved_by_coding`` is what chunks that stand
+    top. ``picture_bytes`` are those of the pictures that snapshots carry, each counted as often as it is carried.
+    ``saved_by_dedup`` are plain bytes that are held more than once; ``saved_by_coding`` is what chunks that stand
     alone take less than their plain bytes, ``saved_by_deltas`` the same of those that lean on others.
     """
 
     logical_bytes: int
+    picture_bytes: int
     stored_bytes: int
     reclaimable_bytes: int
     objects: int
@@ -200,13 +202,15 @@ def _whole(ledger: Ledger, found: Survey, documents: int) -> VaultUsage:
         if chosen is not None:
             saved[chosen.base is not None] += size - chosen.size
     logical = sum(holding.logical_bytes for holding in ledger.holdings.snapshots)
+    pictures = sum(holding.picture_bytes for holding in ledger.holdings.snapshots)
     stored = found.stored_bytes
     return VaultUsage(
         logical_bytes=logical,
+        picture_bytes=pictures,
         stored_bytes=stored,
         reclaimable_bytes=stored - ledger.stored_in_all(),
         objects=len(found.objects),
-        saved_by_dedup=logical - sum(plain.values()),
+        saved_by_dedup=logical + pictures - sum(plain.values()),
         saved_by_coding=saved[False],
         saved_by_deltas=saved[True],
         base_bytes=ledger.graph.size_of(ledger.only_leaned_on()),

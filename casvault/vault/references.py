@@ -2,7 +2,7 @@
 
 A reference is an id, a unique prefix of one or its six-digit tail, a name, ``latest``, ``latest~2``, or any of the last
 two after a model's name: ``new_SAEHD@latest``, and ``new_SAEHD@50000`` for an iteration. ``latest`` means complete,
-healthy and not an automatic backup.
+healthy and neither an automatic backup nor imported, unless there is no other.
 """
 
 from __future__ import annotations
@@ -87,13 +87,20 @@ def _of_model(text: str, rest: str, heads: list[Head]) -> Head:
     if match:
         return _latest(text, int(match[1] or 0), heads)
     if _ITERATION.fullmatch(rest):
-        found = [head for head in heads if head.iteration == int(rest) and head.kind != "auto-backup"]
-        return _one(text, found or [head for head in heads if head.iteration == int(rest)])
+        found = [head for head in heads if head.iteration == int(rest)]
+        for lesser in (("auto-backup", "imported"), ("auto-backup",), ()):
+            chosen = [head for head in found if head.kind not in lesser]
+            if chosen:
+                break
+        return _one(text, chosen)
     raise NotFound(f"no snapshot is called {text!r}: after the @ goes `latest`, `latest~1` or an iteration.")
 
 
 def _latest(text: str, back: int, heads: Sequence[Head]) -> Head:
     usable = [head for head in heads if head.kind != "auto-backup" and not head.incomplete and head.healthy]
+    # What was imported is of before, whenever that was done: it counts where a model has nothing else.
+    own = {head.model_name for head in usable if head.kind != "imported"}
+    usable = [head for head in usable if head.kind != "imported" or head.model_name not in own]
     models = sorted({head.model_name for head in usable})
     places = sorted({head.source for head in usable})
     if len(models) > 1:

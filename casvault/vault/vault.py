@@ -100,9 +100,14 @@ class Vault:
         return Stamp.new(ids[-1] if ids else None)
 
     def stored_size(self, manifest: Manifest) -> int:
-        """Return the bytes that the objects of a snapshot take, those that others share included."""
+        """Return the bytes that the objects of a snapshot take, those that others share included, and its picture's."""
         encodings = (self.objects.encodings(digest) for digest in {chunk.digest for chunk in manifest.chunks()})
         return sum(found[0].size for found in encodings if found)
+
+    def picture(self, manifest: Manifest) -> bytes | None:
+        """Return the picture of a snapshot, None where it has none; raises MissingObject, DamageError."""
+        preview = manifest.preview
+        return bytes(self.objects.read(preview.digest, preview.size)) if preview is not None else None
 
     def commit(self, manifest: Manifest, label: Label) -> Head:
         """Write a snapshot whose objects are durable; it exists when this returns its head."""
