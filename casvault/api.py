@@ -13,7 +13,7 @@ from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
 from casvault.errors import Cancelled, CasvaultError
 from casvault.manifest.manifest import Manifest
-from casvault.models import Model, generic_model, kind_named
+from casvault.models import Model, Trainer, find_trainers, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore import (
     RestoreOptions,
@@ -143,7 +143,8 @@ class Vault(StoredVault):
         """Bring a snapshot back, to where its model was or as ``options`` say, after an automatic backup of
         what is there.
 
-        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, DamageError, StorageError, Locked.
+        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, TrainerRunning, NoSpace, DamageError,
+        StorageError, Locked.
         """
         self.finish_interrupted()
         return restore(self, self.find(reference), options, progress)
@@ -153,12 +154,12 @@ class Vault(StoredVault):
         wanted = options or RestoreOptions()
         return plan_restore(self, self.find(reference), wanted.to, wanted.as_name, wanted.allow_incomplete)
 
-    def undo(self, model: str | Path, *, progress: Progress | None = None) -> RestoreResult:
-        """Go back to what was in the place of ``model`` before the last restore; raises NotFound and what `restore`
-        raises.
+    def undo(self, model: str | Path, *, force: bool = False, progress: Progress | None = None) -> RestoreResult:
+        """Go back to what was in the place of ``model`` before the last restore, with ``force`` also where a trainer
+        runs; raises NotFound and what `restore` raises.
         """
         self.finish_interrupted()
-        return undo(self, place_of(self, model), progress)
+        return undo(self, place_of(self, model), progress, force=force)
 
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
@@ -167,6 +168,10 @@ class Vault(StoredVault):
     def status(self, model: str | Path) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
         return status(self, only(model, self.models(model)))
+
+    def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
+        """Return the processes that may be training ``model``; None where processes cannot be looked at."""
+        return find_trainers(only(model, self.models(model)))
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""

@@ -10,14 +10,15 @@ captured, replaced or removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from casvault.errors import UsageError
 from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
 from casvault.models.data_dat import read_state, summary_iteration
 from casvault.models.kind import Kind, Parts, check_name
-from casvault.models.model import ModelFile, State
+from casvault.models.model import Model, ModelFile, State
+from casvault.models.train_command import may_train
 
 __all__ = ["DeepFaceLab"]
 
@@ -61,6 +62,7 @@ class DeepFaceLab(Kind):
 
     name = "deepfacelab"
     last_role = DATA
+    save_now = "press s in the trainer's preview window"
 
     def split(self, names: Collection[str]) -> dict[str, Parts]:
         """Sort names into models, those of which only some files or a ``.tmp`` is left among them."""
@@ -132,6 +134,10 @@ class DeepFaceLab(Kind):
     def is_optimizer(self, role: str) -> bool:
         """Tell it by the name: "src_dst_opt.npy", "256_opt.npy"."""
         return role == "opt.npy" or role.endswith("_opt.npy")
+
+    def may_train(self, arguments: Sequence[str], cwd: Callable[[], str], model: Model) -> bool:
+        """Tell it by ``main.py train``, its ``--model-dir``, and the class and name where it says them."""
+        return may_train(arguments, cwd, model)
 
 
 def _is_cut(source: ByteSource | None) -> bool:

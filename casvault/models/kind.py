@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -55,6 +55,9 @@ class Kind(ABC):
 
     last_role: ClassVar[str | None] = None
     """The role that a restore installs last, because the trainer takes a model without it for a new one."""
+
+    save_now: ClassVar[str | None] = None
+    """What people do to make the trainer save at once, as in "press s in its window"; None where that is unknown."""
 
     @abstractmethod
     def split(self, names: Collection[str]) -> dict[str, Parts]:
@@ -115,6 +118,10 @@ class Kind(ABC):
 
     def is_optimizer(self, role: str) -> bool:
         """Tell whether the file holds only the optimizer's moments, which training can do without."""
+        return False
+
+    def may_train(self, arguments: Sequence[str], cwd: Callable[[], str], model: Model) -> bool:
+        """Tell whether a process with these arguments may be a trainer of ``model``; ``cwd`` gives its folder."""
         return False
 
 
