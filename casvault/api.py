@@ -170,7 +170,7 @@ class Vault(StoredVault):
         return status(self, only(model, self.models(model)))
 
     def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
-        """Return the processes that may be training ``model``; None where processes cannot be looked at."""
+        """Return the processes that may be training ``model``; None where that cannot be known."""
         return find_trainers(only(model, self.models(model)))
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:

@@ -6,8 +6,10 @@ CASVAULT_TEST_SEED=N repeats the saves, sleeps and deaths of a run that said "se
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import random
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from tests.support.live_trainer import NAME, LiveTrainer, numbers_in
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
 module: Any = importlib.import_module("casvault.capture.capture")
 _ROLES = {"summary.txt", "encoder.npy", "inter_AB.npy", "inter_B.npy", "decoder.npy", "src_dst_opt.npy", "data.dat"}
+_PIECE = 200_000
 _WAYS = ("held", "held", "loose, held", "loose, copied")
 """How files are kept while they are read: as on POSIX, or as on Windows, on volumes of both kinds."""
 
@@ -130,6 +133,41 @@ def test_no_snapshot_of_500_is_a_mixture(tmp_path: Path, monkeypatch: pytest.Mon
     seed = os.environ.get("CASVAULT_TEST_SEED") or str(random.SystemRandom().randrange(10**9))
     figures, trainer = campaign(tmp_path, seed, 500, monkeypatch)
     check(figures, trainer, 500)
+
+
+def test_a_file_that_is_written_in_place_is_never_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generic model: nothing in it tells that it is half-written but that it changes."""
+    monkeypatch.setattr(module, "_POLL", 0.01)
+    monkeypatch.setattr(importlib.import_module("casvault.capture.watch"), "_REST", 0.1)
+    path = tmp_path / "ckpt" / "weights.bin"
+    path.parent.mkdir()
+    path.write_bytes(bytes([0]) * _PIECE * 8)
+    stop = threading.Event()
+
+    def train() -> None:
+        for number in itertools.cycle(range(1, 200)):
+            with open(path, "r+b", buffering=0) as file:
+                for _ in range(8):
+                    file.write(bytes([number]) * _PIECE)
+                    time.sleep(0.01)
+            if stop.wait(0.25):
+                return
+
+    writer = threading.Thread(target=train)
+    writer.start()
+    vault, seen = api.init(tmp_path / ".casvault"), set()
+    try:
+        for _ in range(8):
+            head = vault.snapshot(path.parent).head
+            (data,) = files_of(vault, head).values()
+            assert not head.incomplete
+            assert len(set(data)) == 1
+            seen.add(data[0])
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        writer.join()
+    assert len(seen) > 2
 
 
 def test_mixtures_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

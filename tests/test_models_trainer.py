@@ -107,9 +107,9 @@ def test_others_do_not_count(model: Model, tmp_path: Path) -> None:
         assert pids(model) == []
 
 
-def test_a_generic_model_has_no_trainer_that_is_known(model: Model, tmp_path: Path) -> None:
+def test_of_a_generic_model_nothing_is_known(model: Model, tmp_path: Path) -> None:
     with training(tmp_path, *train_arguments(model.folder)):
-        assert find_trainers(generic_model(model.folder)) == ()
+        assert find_trainers(generic_model(model.folder)) is None
 
 
 def test_processes_that_may_not_be_inspected_are_passed_over(

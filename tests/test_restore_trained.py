@@ -1,4 +1,4 @@
-"""Restores that meet a trainer: refused, forced, and seen by files that change."""
+"""Restores and other commands that meet a trainer: refused, forced, told, and seen by files that change."""
 
 from __future__ import annotations
 
@@ -230,19 +230,47 @@ def test_status_tells_of_it(project: Project, monkeypatch: pytest.MonkeyPatch) -
         assert [trainer["pid"] for trainer in model["trainers"]] == [process.pid]
         assert [trainer.pid for trainer in project.vault.trainers(project.place) or ()] == [process.pid]
     assert "being trained" not in call(project.folder, "status").out
+    assert "no trainer of it runs here" in call(project.folder, "status").out
     (model,) = call(project.folder, "status", "--json").json()["models"]
     assert model["trainers"] == []
+
+
+def test_a_snapshot_tells_the_key_while_the_model_trains(project: Project) -> None:
+    key = "press s in the trainer's preview window to save now"
+    with training(project.folder, *train_arguments(project.model.folder)):
+        told = call(project.folder, "snapshot", project.place)
+        assert "the save of " in told.out
+        assert "iteration 6, just now" in told.out
+        assert key in told.out
+        assert key not in call(project.folder, "snapshot", project.place, "--quiet").out
+        assert call(project.folder, "snapshot", project.place, "--json").json()["iteration"] == 6
+    assert key not in call(project.folder, "snapshot", project.place).out
 
 
 def test_without_psutil_everything_works_and_nothing_is_known(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
+    assert "trainer" not in call(project.folder, "status").out
     (model,) = call(project.folder, "status", "--json").json()["models"]
     assert model["trainers"] is None
     with training(project.folder, *train_arguments(project.model.folder)):
         assert call(project.folder, "restore", "first", "-y").code == 0
     assert project.now() == project.first
+
+
+def test_an_incomplete_save_is_told_wherever_it_is_shown(project: Project) -> None:
+    (project.model.folder / f"{NAME}_decoder.npy").unlink()
+    taken = call(project.folder, "snapshot", project.place, "--wait", "0", "--allow-incomplete", "--name", "wreck")
+    assert "incomplete" in taken.out
+    assert "[incomplete]" in call(project.folder, "list").out
+    assert "Incomplete" in call(project.folder, "show", "wreck").out
+    assert call(project.folder, "show", "wreck", "--json").json()["incomplete"] is True
+    assert call(project.folder, "restore", "first", "-y").code == 0
+    assert call(project.folder, "restore", "wreck", "-y").code == 1
+    told = call(project.folder, "restore", "wreck", "--allow-incomplete", "-y")
+    assert told.code == 0
+    assert "It holds an incomplete save." in told.out
 
 
 def test_a_hostile_command_line_steers_no_terminal(project: Project) -> None:

@@ -67,6 +67,8 @@ def describe_result(result: RestoreResult, vault: str | None) -> str:
         return f"{name} is exactly snapshot '{title}' already; nothing was changed."
     place = plain(str(result.model_path))
     lines = [f"Restored '{title}' ({iteration(plan.head.iteration)}) to {place} in {result.seconds:.1f} s."]
+    if plan.head.incomplete:
+        lines.append("It holds an incomplete save.")
     if plan.trainers:
         lines.append(f"It is still being trained, and may be saved over: {plain(str(plan.trainers[0]))}.")
     if plan.head.label.thinned:

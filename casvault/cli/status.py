@@ -53,6 +53,8 @@ def _render(one: Status) -> str:
     lines = [
         f"{plain(one.model.name)}: {iteration(one.iteration)}, {losses(one.loss)}, {size(one.size)}{saved}",
     ]
+    if one.trainers == ():
+        lines.append("no trainer of it runs here")
     lines += [f"being trained by {plain(str(trainer))}" for trainer in one.trainers or ()]
     if one.incomplete:
         lines.append(f"not one whole save right now: {plain(one.incomplete)}")

@@ -62,6 +62,7 @@ class DeepFaceLab(Kind):
 
     name = "deepfacelab"
     last_role = DATA
+    knows_trainers = True
     save_now = "press s in the trainer's preview window"
 
     def split(self, names: Collection[str]) -> dict[str, Parts]:

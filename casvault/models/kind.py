@@ -59,6 +59,9 @@ class Kind(ABC):
     save_now: ClassVar[str | None] = None
     """What people do to make the trainer save at once, as in "press s in its window"; None where that is unknown."""
 
+    knows_trainers: ClassVar[bool] = False
+    """Whether `may_train` can tell; where not, a trainer that runs is not found."""
+
     @abstractmethod
     def split(self, names: Collection[str]) -> dict[str, Parts]:
         """Sort the names of a folder's files, whatever they are, into models: full name -> parts."""

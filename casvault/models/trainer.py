@@ -38,15 +38,19 @@ class Trainer:
 
 
 def find_trainers(model: Model) -> tuple[Trainer, ...] | None:
-    """Return the processes that may be training ``model``, by number; None where processes cannot be looked at.
+    """Return the processes that may be training ``model``, by number.
+
+    None where that cannot be known: its trainer is not, or processes cannot be looked at.
 
     A trainer's own helpers, which on Linux have its command line, are not told beside it.
     """
+    kind = kind_named(model.kind)
+    if not kind.knows_trainers:
+        return None
     try:
         import psutil
-    except ImportError:
+    except (ImportError, OSError):
         return None
-    kind = kind_named(model.kind)
     found: dict[int, Trainer] = {}
     parents: dict[int, int] = {}
     try:

@@ -21,7 +21,7 @@ class Status:
 
     ``equals`` is a snapshot that the model equals by the sizes and times of its files; ``ahead`` the iterations
     since the newest one; ``incomplete`` says why it is not one whole save, None where it is. ``trainers`` are the
-    processes that may be training it, None where processes cannot be looked at.
+    processes that may be training it, None where that cannot be known.
     """
 
     model: Model
