@@ -20,7 +20,7 @@ from casvault.gc import GcResult, collect
 from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
-from casvault.models import Model, generic_model, kind_named
+from casvault.models import Model, Trainer, find_trainers, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.prune import PrunePlan, Rules, plan_prune, prune
 from casvault.restore import (
@@ -163,7 +163,8 @@ class Vault(StoredVault):
         """Bring a snapshot back, to where its model was or as ``options`` say, after an automatic backup of
         what is there.
 
-        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, DamageError, StorageError, Locked.
+        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, TrainerRunning, NoSpace, DamageError,
+        StorageError, Locked.
         """
         self.finish_interrupted()
         return restore(self, self.find(reference), options, progress)
@@ -173,12 +174,12 @@ class Vault(StoredVault):
         wanted = options or RestoreOptions()
         return plan_restore(self, self.find(reference), wanted.to, wanted.as_name, wanted.allow_incomplete)
 
-    def undo(self, model: str | Path, *, progress: Progress | None = None) -> RestoreResult:
-        """Go back to what was in the place of ``model`` before the last restore; raises NotFound and what `restore`
-        raises.
+    def undo(self, model: str | Path, *, force: bool = False, progress: Progress | None = None) -> RestoreResult:
+        """Go back to what was in the place of ``model`` before the last restore, with ``force`` also where a trainer
+        runs; raises NotFound and what `restore` raises.
         """
         self.finish_interrupted()
-        return undo(self, place_of(self, model), progress)
+        return undo(self, place_of(self, model), progress, force=force)
 
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
@@ -208,6 +209,10 @@ class Vault(StoredVault):
         """
         plan = plan_import(self, Path(folder), _path(source), progress)
         return run_import(self, plan, delete_originals=delete_originals, progress=progress)
+
+    def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
+        """Return the processes that may be training ``model``; None where that cannot be known."""
+        return find_trainers(only(model, self.models(model)))
 
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""

@@ -13,6 +13,7 @@
     ├── NoVault                    exit 10  there is no vault here, or it is not one
     │   └── UnsupportedVault       exit 10  the vault is of a newer format, or needs a feature unknown here
     ├── Locked                     exit 11  somebody else holds a lock for too long
+    ├── TrainerRunning             exit 11  a trainer is at work on the model that is to be replaced
     ├── DamageError                exit 20  stored bytes are not what they were
     │   ├── MissingObject          exit 20  a chunk has no object
     │   └── BadManifest            exit 20  a manifest or label that does not hold together
@@ -41,6 +42,7 @@ __all__ = [
     "NotFound",
     "PartialResult",
     "StorageError",
+    "TrainerRunning",
     "UnsupportedVault",
     "UsageError",
 ]
@@ -96,6 +98,12 @@ class UnsupportedVault(NoVault):
 
 class Locked(CasvaultError):
     """Somebody else holds a lock for too long."""
+
+    exit_code = 11
+
+
+class TrainerRunning(CasvaultError):
+    """A trainer is at work on the model that is to be replaced, and would save over it."""
 
     exit_code = 11
 

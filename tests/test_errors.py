@@ -20,6 +20,7 @@ CODES = {
     "NoVault": 10,
     "UnsupportedVault": 10,
     "Locked": 11,
+    "TrainerRunning": 11,
     "DamageError": 20,
     "MissingObject": 20,
     "BadManifest": 20,

@@ -13,7 +13,7 @@ import pytest
 
 from casvault import Patience, RestoreOptions, api
 from casvault.demo.model import SampleModel
-from casvault.errors import AmbiguousError, CasvaultError, IncompleteSave, NotFound, UsageError
+from casvault.errors import AmbiguousError, CasvaultError, IncompleteSave, NotFound, TrainerRunning, UsageError
 from casvault.files.identity import FileIdentity
 from casvault.restore import journal as journal_module
 from casvault.restore import restore as restore_function
@@ -95,7 +95,7 @@ def test_a_save_before_the_journal_is_kept(tmp_path: Path, monkeypatch: pytest.M
         return result
 
     monkeypatch.setattr(restore_module, moment, then_a_save)
-    with pytest.raises(IncompleteSave, match="Nothing was changed"):
+    with pytest.raises(TrainerRunning, match="Nothing was changed"):
         vault.restore("first")
     monkeypatch.undo()
     assert f"Current iteration: {model.iteration}" in (model.folder / f"{NAME}_summary.txt").read_text()

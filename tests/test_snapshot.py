@@ -241,7 +241,8 @@ def test_a_stale_temporary_file_is_not_captured(
     vault: api.Vault, model: SampleModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("casvault.capture.capture")
-    monkeypatch.setattr(module, "_SETTLE", 0.05)
+    watch = importlib.import_module("casvault.capture.watch")
+    monkeypatch.setattr(watch, "_SETTLE", 0.05)
     monkeypatch.setattr(module, "_POLL", 0.01)
     (model.folder / f"{NAME}_encoder.npy.tmp").write_bytes(b"half")
     head = vault.snapshot(place(model)).head

@@ -1,5 +1,6 @@
 """Getting hold of one whole save of a model that may be training."""
 
-from casvault.capture.capture import Capture, CapturedFile, Patience, capture
+from casvault.capture.capture import Capture, CapturedFile, capture
+from casvault.capture.watch import Patience
 
 __all__ = ["Capture", "CapturedFile", "Patience", "capture"]

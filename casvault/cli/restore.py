@@ -18,6 +18,7 @@ __all__ = ["command"]
 @click.option("--as", "as_name", metavar="NAME", help="Under another name.")
 @click.option("--no-backup", is_flag=True, help="Do not keep what is there now. There is no undo then.")
 @click.option("--allow-incomplete", is_flag=True, help="Also restore what was not one whole save.")
+@click.option("--force", is_flag=True, help="Also while a trainer runs, which may save over it.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @common
@@ -29,6 +30,7 @@ def command(
     as_name: str | None,
     no_backup: bool,
     allow_incomplete: bool,
+    force: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -42,13 +44,15 @@ def command(
     from casvault.restore import RestoreOptions, restore
 
     vault = open_vault(named, fallback=to)
-    options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete)
+    options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete, force)
     head = vault.find(snapshot)
     if dry_run or not yes:
         plan = vault.plan_restore(head.id, options)
         if dry_run:
             print_json(plan.to_json()) if as_json else say(describe_plan(plan, options.backup))
             return
+        if not force:
+            plan.check_not_trained()
         if not plan.nothing_to_do:
             say(describe_plan(plan, options.backup), err=True)
             ask(question(plan), yes)

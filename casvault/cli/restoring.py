@@ -36,6 +36,8 @@ def describe_plan(plan: RestorePlan, backup: bool) -> str:
         lines.append(
             f"It was thinned: {plain(', '.join(head.label.thinned))} will be missing; the trainer starts those afresh."
         )
+    if plan.trainers:
+        lines.append(f"It is being trained, and may be saved over: {plain(str(plan.trainers[0]))}.")
     rows = [(_VERBS[change.action], plain(change.path), size(change.size)) for change in plan.changes]
     lines.append(table(rows, right=(2,), indent="  "))
     if plan.nothing_to_do:
@@ -65,6 +67,10 @@ def describe_result(result: RestoreResult, vault: str | None) -> str:
         return f"{name} is exactly snapshot '{title}' already; nothing was changed."
     place = plain(str(result.model_path))
     lines = [f"Restored '{title}' ({iteration(plan.head.iteration)}) to {place} in {result.seconds:.1f} s."]
+    if plan.head.incomplete:
+        lines.append("It holds an incomplete save.")
+    if plan.trainers:
+        lines.append(f"It is still being trained, and may be saved over: {plain(str(plan.trainers[0]))}.")
     if plan.head.label.thinned:
         lines.append(f"Thinned away, so not restored: {plain(', '.join(plan.head.label.thinned))}.")
     if result.backup is not None:

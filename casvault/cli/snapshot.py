@@ -14,6 +14,7 @@ from casvault.errors import PartialResult, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
+    from casvault.api import Vault
     from casvault.capture import Patience
     from casvault.models import Model
     from casvault.snapshot import SnapshotResult
@@ -90,6 +91,8 @@ def command(
         print_json({"snapshots": [one.to_json() for one in results]} if take_all else results[0].to_json())
     else:
         _tell(results, quiet)
+        if not quiet and not next_save:
+            _say_how_to_save_now(vault, found)
     if failures:
         sentences = "; ".join(f"{model}: {error}" for model, error in failures.items())
         raise PartialResult(f"{len(failures)} of {len(found)} models have no snapshot now: {sentences}")
@@ -108,6 +111,16 @@ def _tell(results: list[SnapshotResult], quiet: bool) -> None:
         say(_describe(result), quiet=quiet)
         for warning in result.warnings:
             say(f"Warning: {plain(warning)}", err=True)
+
+
+def _say_how_to_save_now(vault: Vault, found: list[Model]) -> None:
+    """Tell people who train right now how to get a newer save than the one that was taken."""
+    from casvault.models import kind_named
+
+    for model in found:
+        how = kind_named(model.kind).save_now
+        if how is not None and vault.trainers(model.folder / model.name):
+            say(f"{plain(model.name)} is being trained: {how} to save now; --next-save waits for that.")
 
 
 def _ask_about(found: list[Model], yes: bool) -> None:

@@ -53,9 +53,13 @@ def _render(one: Status) -> str:
     lines = [
         f"{plain(one.model.name)}: {iteration(one.iteration)}, {losses(one.loss)}, {size(one.size)}{saved}",
     ]
+    if one.trainers == ():
+        lines.append("no trainer of it runs here")
+    lines += [f"being trained by {plain(str(trainer))}" for trainer in one.trainers or ()]
     if one.incomplete:
         lines.append(f"not one whole save right now: {plain(one.incomplete)}")
-        lines.append("if no trainer is at work on it, `casvault restore` brings a snapshot back")
+        if not one.trainers:
+            lines.append("if no trainer is at work on it, `casvault restore` brings a snapshot back")
     lines += [f"problem: {plain(problem)}" for problem in one.problems]
     if one.equals is not None:
         lines.append(f"equals snapshot '{plain(one.equals.title)}' ({one.equals.id})")

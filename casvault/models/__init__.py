@@ -5,6 +5,7 @@ from casvault.models.generic import Generic, generic_model
 from casvault.models.kind import Kind
 from casvault.models.model import Model, ModelFile, Scalar, State
 from casvault.models.resolve import find_models, kind_named, models_below, resolve
+from casvault.models.trainer import Trainer, find_trainers
 
 __all__ = [
     "DeepFaceLab",
@@ -14,7 +15,9 @@ __all__ = [
     "ModelFile",
     "Scalar",
     "State",
+    "Trainer",
     "find_models",
+    "find_trainers",
     "generic_model",
     "kind_named",
     "models_below",

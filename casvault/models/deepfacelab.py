@@ -19,8 +19,9 @@ from casvault.files.source import ByteSource
 from casvault.formats import Region
 from casvault.models.data_dat import read_state, summary_iteration
 from casvault.models.kind import Kind, Parts, check_name
-from casvault.models.model import ModelFile, State
+from casvault.models.model import Model, ModelFile, State
 from casvault.models.previews import face_batches, trainer_pictures
+from casvault.models.train_command import may_train
 
 __all__ = ["DeepFaceLab"]
 
@@ -64,6 +65,8 @@ class DeepFaceLab(Kind):
 
     name = "deepfacelab"
     last_role = DATA
+    knows_trainers = True
+    save_now = "press s in the trainer's preview window"
 
     def split(self, names: Collection[str]) -> dict[str, Parts]:
         """Sort names into models, those of which only some files or a ``.tmp`` is left among them."""
@@ -147,6 +150,10 @@ class DeepFaceLab(Kind):
     def faces(self, role: str, regions: Sequence[Region]) -> list[Region]:
         """Return the samples in ``data.dat`` that the trainer makes its previews of."""
         return face_batches(regions) if role == DATA else []
+
+    def may_train(self, arguments: Sequence[str], cwd: Callable[[], str], model: Model) -> bool:
+        """Tell it by ``main.py train``, its ``--model-dir``, and the class and name where it says them."""
+        return may_train(arguments, cwd, model)
 
 
 def _is_cut(source: ByteSource | None) -> bool:

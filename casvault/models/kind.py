@@ -57,6 +57,12 @@ class Kind(ABC):
     last_role: ClassVar[str | None] = None
     """The role that a restore installs last, because the trainer takes a model without it for a new one."""
 
+    save_now: ClassVar[str | None] = None
+    """What people do to make the trainer save at once, as in "press s in its window"; None where that is unknown."""
+
+    knows_trainers: ClassVar[bool] = False
+    """Whether `may_train` can tell; where not, a trainer that runs is not found."""
+
     @abstractmethod
     def split(self, names: Collection[str]) -> dict[str, Parts]:
         """Sort the names of a folder's files, whatever they are, into models: full name -> parts."""
@@ -134,6 +140,10 @@ class Kind(ABC):
         them.
         """
         return []
+
+    def may_train(self, arguments: Sequence[str], cwd: Callable[[], str], model: Model) -> bool:
+        """Tell whether a process with these arguments may be a trainer of ``model``; ``cwd`` gives its folder."""
+        return False
 
 
 def check_name(new: str) -> None:

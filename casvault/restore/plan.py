@@ -19,8 +19,9 @@ from casvault.files.names import case_twins, model_path_problem
 from casvault.files.shared_open import open_shared
 from casvault.files.source import ByteSource, FileSource
 from casvault.manifest.manifest import FileEntry, Manifest
-from casvault.models import Model, find_models, generic_model, kind_named, resolve
+from casvault.models import Model, Trainer, find_models, generic_model, kind_named, resolve
 from casvault.progress import Progress
+from casvault.restore.trained import check_not_trained, trainers_of
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
@@ -42,13 +43,16 @@ class Change:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """A restore before it happens. ``live`` is the model that is in place now; without files there is none."""
+    """A restore before it happens. ``live`` is the model that is in place now; without files there is none.
+    ``trainers`` are processes that may be training it.
+    """
 
     head: Head
     manifest: Manifest
     folder: Path
     live: Model
     changes: tuple[Change, ...]
+    trainers: tuple[Trainer, ...] = ()
 
     @property
     def nothing_to_do(self) -> bool:
@@ -60,6 +64,11 @@ class RestorePlan:
         """Bytes that will be written beside the target."""
         return sum(change.size for change in self.changes if change.action in ("add", "replace"))
 
+    def check_not_trained(self) -> None:
+        """Raise TrainerRunning where something would be changed under a trainer's hands."""
+        if not self.nothing_to_do:
+            check_not_trained(self.live.name, self.trainers)
+
     def to_json(self) -> dict[str, Any]:
         """Return the plan for `--json`."""
         return {
@@ -67,6 +76,7 @@ class RestorePlan:
             "folder": str(self.folder),
             "model": self.live.name,
             "changes": [{"action": c.action, "path": c.path, "size": c.size} for c in self.changes],
+            "trainers": [trainer.to_json() for trainer in self.trainers],
         }
 
 
@@ -92,7 +102,7 @@ def plan_restore(
     live = find_target(vault, manifest, to, as_name)
     entries = _renamed(manifest, live.name, head.label.thinned)
     changes = _changes(live.folder, live, entries, progress or Progress())
-    return RestorePlan(head, manifest, live.folder, live, changes)
+    return RestorePlan(head, manifest, live.folder, live, changes, trainers_of(vault, live))
 
 
 def find_target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | None) -> Model:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from casvault.capture import Patience
-from casvault.errors import DamageError, IncompleteSave, NoSpace, StorageError
+from casvault.errors import DamageError, NoSpace, StorageError, TrainerRunning
 from casvault.files.identity import FileIdentity, is_plain_folder
 from casvault.models import Model, ModelFile, generic_model, kind_named
 from casvault.progress import Progress
 from casvault.restore.journal import Journal, Step, Workplace, discard_interrupted, finish_interrupted
 from casvault.restore.plan import RestorePlan, find_target, plan_restore
 from casvault.restore.stage import stage_files
+from casvault.restore.trained import check_not_trained, saved_meanwhile, trainers_of
 from casvault.snapshot import Annotation, take_held
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
@@ -31,19 +32,22 @@ __all__ = ["RestoreOptions", "RestoreResult", "restore"]
 
 _MARGIN = 16 << 20
 """Bytes that must stay free beside what is written."""
+_TRIES = 5
+"""How often a restore that is to go over a running trainer is prepared anew, when a save comes in between."""
 
 
 @dataclass(frozen=True)
 class RestoreOptions:
     """Where to (None: where the model was), under which name, and whether to back up what is there first.
 
-    ``allow_incomplete``: also restore a snapshot that holds an incomplete save.
+    ``allow_incomplete``: also restore a snapshot that holds an incomplete save. ``force``: also where a trainer runs.
     """
 
     to: Path | None = None
     as_name: str | None = None
     backup: bool = True
     allow_incomplete: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,23 +87,33 @@ def restore(
 ) -> RestoreResult:
     """Bring snapshot ``head`` back.
 
-    Raises what planning raises, NoSpace, DamageError, StorageError; then the target is as it was, or, after the
-    journal was written, the next command finishes the restore.
+    Raises what planning raises, TrainerRunning, NoSpace, DamageError, StorageError; then the target is as it was, or,
+    after the journal was written, the next command finishes the restore.
     """
     options, progress = options or RestoreOptions(), progress or Progress()
     begun = time.monotonic()
     key = vault.live_key(find_target(vault, vault.manifest(head.id), options.to, options.as_name))
     with vault.locks.model(key, "restore"):
         finish_interrupted(vault, only=key, held=True)
-        plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
-        if plan.nothing_to_do:
-            _remember(vault, plan)
-            discard_interrupted(vault, plan.live)
-            return RestoreResult(plan, None, False, time.monotonic() - begun)
-        with vault.locks.shared("restore"):
-            vault.objects.forget()
-            backup, existed = _restore(vault, plan, options, progress)
-        return RestoreResult(plan, backup, existed, time.monotonic() - begun)
+        for left in reversed(range(_TRIES if options.force else 1)):
+            plan = plan_restore(vault, head, options.to, options.as_name, options.allow_incomplete, progress)
+            if plan.nothing_to_do:
+                _remember(vault, plan)
+                discard_interrupted(vault, plan.live)
+                return RestoreResult(plan, None, False, time.monotonic() - begun)
+            if not options.force:
+                plan.check_not_trained()
+            try:
+                with vault.locks.shared("restore"):
+                    vault.objects.forget()
+                    backup, existed = _restore(vault, plan, options, progress)
+            except TrainerRunning:
+                # A save came in between, which the backup does not hold.
+                if not left:
+                    raise
+                continue
+            return RestoreResult(plan, backup, existed, time.monotonic() - begun)
+    raise AssertionError("unreachable")
 
 
 def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress: Progress) -> tuple[Head | None, bool]:
@@ -109,6 +123,9 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
         staged = _stage(vault, plan, place, progress)
         backup, existed = _backup(vault, plan, progress) if options.backup else (None, False)
         progress.check()
+        if not options.force:
+            # Once more: staging a large model takes long enough to start a trainer.
+            check_not_trained(plan.live.name, trainers_of(vault, plan.live))
         _check_unchanged(plan)
         place.seal(journal := _journal(vault, plan, staged, place, backup))
     except OSError as error:
@@ -121,7 +138,7 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
         place.check(journal)
     except DamageError as error:
         place.clear()
-        raise _saved_meanwhile(plan) from error
+        raise saved_meanwhile(plan.live.name) from error
     try:
         try:
             place.complete(journal)
@@ -182,6 +199,8 @@ def _finder(live: Model) -> Callable[[], Model]:
 
     def find() -> Model:
         if live.kind == "generic":
+            if live.single and not live.files:
+                return live
             path = live.folder / live.files[0].path if live.single else live.folder
             return replace(generic_model(path), name=live.name)
         model = next(iter(kind_named(live.kind).find(live.folder, live.name)), live)
@@ -192,20 +211,17 @@ def _finder(live: Model) -> Callable[[], Model]:
 
 
 def _check_unchanged(plan: RestorePlan) -> None:
-    """Raise IncompleteSave where a file is not what was compared and backed up: somebody saved meanwhile."""
+    """Raise TrainerRunning where a file is not what was compared and backed up, or there is one more."""
     for change in plan.changes:
         path = plan.folder / change.path
         if change.action == "add" and is_plain_folder(path):
             continue
         if FileIdentity.at(path) != change.old:
-            raise _saved_meanwhile(plan, change.path)
-
-
-def _saved_meanwhile(plan: RestorePlan, path: str | None = None) -> IncompleteSave:
-    return IncompleteSave(
-        f"{path or plan.live.name} was changed while the restore was prepared; stop the training, then try again. "
-        "Nothing was changed."
-    )
+            raise saved_meanwhile(plan.live.name, change.path)
+    known = {change.path for change in plan.changes}
+    for file in _finder(plan.live)().files:
+        if file.path not in known:
+            raise saved_meanwhile(plan.live.name, file.path)
 
 
 def _journal(vault: Vault, plan: RestorePlan, staged: dict[str, str], place: Workplace, backup: Head | None) -> Journal:

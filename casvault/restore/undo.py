@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from casvault.errors import NotFound
@@ -15,9 +16,12 @@ from casvault.vault.vault import Vault
 __all__ = ["plan_undo", "undo", "undo_options"]
 
 
-def undo(vault: Vault, model: Model, progress: Progress | None = None) -> RestoreResult:
-    """Restore what was in the place of ``model`` before the last restore; raises NotFound where there was nothing."""
-    return restore(vault, backup_of(vault, model), undo_options(model), progress)
+def undo(vault: Vault, model: Model, progress: Progress | None = None, *, force: bool = False) -> RestoreResult:
+    """Restore what was in the place of ``model`` before the last restore; raises NotFound where there was nothing.
+
+    ``force``: also where a trainer runs.
+    """
+    return restore(vault, backup_of(vault, model), replace(undo_options(model), force=force), progress)
 
 
 def plan_undo(vault: Vault, model: Model) -> RestorePlan:

@@ -8,7 +8,7 @@ from typing import Any
 from casvault.capture import Patience, capture
 from casvault.errors import CasvaultError
 from casvault.manifest.stamp import iso_of_ns
-from casvault.models import Model
+from casvault.models import Model, Trainer, find_trainers
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
@@ -20,7 +20,8 @@ class Status:
     """A live model: its state, and the newest snapshot of it. ``size`` in bytes.
 
     ``equals`` is a snapshot that the model equals by the sizes and times of its files; ``ahead`` the iterations
-    since the newest one; ``incomplete`` says why it is not one whole save, None where it is.
+    since the newest one; ``incomplete`` says why it is not one whole save, None where it is. ``trainers`` are the
+    processes that may be training it, None where that cannot be known.
     """
 
     model: Model
@@ -33,6 +34,7 @@ class Status:
     newest: Head | None
     equals: Head | None
     ahead: int | None
+    trainers: tuple[Trainer, ...] | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the status for `--json`."""
@@ -47,6 +49,7 @@ class Status:
             "newest": self.newest.to_json() if self.newest is not None else None,
             "equals": self.equals.id if self.equals is not None else None,
             "iterations_not_snapshotted": self.ahead,
+            "trainers": None if self.trainers is None else [trainer.to_json() for trainer in self.trainers],
         }
 
 
@@ -74,6 +77,7 @@ def status(vault: Vault, model: Model) -> Status:
         newest=newest,
         equals=equals,
         ahead=ahead,
+        trainers=find_trainers(model),
     )
 
 

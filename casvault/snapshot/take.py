@@ -133,11 +133,12 @@ def take(
     """
     annotation, progress = annotation.checked(), progress or Progress()
     vault.check_outside_of(find())
+    end = time.monotonic() + patience.seconds
     for attempt in range(_TRIES):
         # No lock is held while the trainer is waited for; what is whole then is captured again under the lock.
         with capture(find, patience, _previous(vault, find()).known(), progress) as seen:
             whole = seen.incomplete is None
-        patience = replace(patience, next_save=False)
+        patience = replace(patience, next_save=False, seconds=max(0.0, end - time.monotonic()))
         give_in = patience.allow_incomplete and (not whole or attempt == _TRIES - 1)
         brief = replace(patience, seconds=min(patience.seconds, _BRIEF), allow_incomplete=give_in)
         try:
@@ -176,6 +177,7 @@ def _take(
         with capture(find, patience, previous.known(), progress) as taken:
             _check_files(taken)
             try:
+                taken.keep(previous.record.files if previous.record is not None else {})
                 with nullcontext() if held else vault.locks.shared("snapshot"):
                     result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
                     if not result.existing and annotation.origin is None:

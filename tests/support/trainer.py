@@ -1,17 +1,37 @@
-"""A model in a folder as a trainer leaves it, ways to wreck and copy it, and comparing folders to the last bit."""
+"""A model in a folder as a trainer leaves it, ways to wreck and copy it, processes that look like its trainer, and
+comparing folders to the last bit.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
-from collections.abc import Iterable
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from casvault.demo.model import SampleModel
 
-__all__ = ["NAME", "Entry", "contents", "copy_as_it_comes", "make_model", "make_neighbours", "tree", "wreck"]
+__all__ = [
+    "NAME",
+    "Entry",
+    "contents",
+    "copy_as_it_comes",
+    "make_model",
+    "make_neighbours",
+    "pause",
+    "train_arguments",
+    "training",
+    "tree",
+    "wreck",
+]
 
 NAME = "new_SAEHD"
 _OLD = 1_700_000_000
@@ -88,3 +108,46 @@ def make_neighbours(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
     (folder / "new_SAEHD_autobackups/01/new_SAEHD_data.dat").write_bytes(b"an older one")
     (folder / "new_SAEHD_history/src/1.jpg").write_bytes(b"a picture")
+
+
+def train_arguments(folder: str | Path, *more: str, type: str | None = "SAEHD") -> list[str]:
+    """Return what DeepFaceLab's scripts give to main.py to train a model in ``folder``."""
+    workspace = os.path.dirname(folder)
+    return [
+        "train",
+        *("--training-data-src-dir", os.path.join(workspace, "data_src", "aligned")),
+        *("--training-data-dst-dir", os.path.join(workspace, "data_dst", "aligned")),
+        *("--pretraining-data-dir", os.path.join(workspace, "pretrain")),
+        *("--model-dir", str(folder)),
+        *(("--model", type) if type is not None else ()),
+        *more,
+    ]
+
+
+@contextmanager
+def training(
+    place: Path, *arguments: str, cwd: Path | None = None, program: str = "main.py", work: str = ""
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that looks like a trainer: ``python main.py`` with these arguments, from ``place``.
+
+    It does the Python code ``work`` and then nothing, until it is killed at the end.
+    """
+    script = place / "DeepFaceLab" / program
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(f"import sys, time\nprint('ready', flush=True)\n{work}\ntime.sleep(600)\n")
+    command = [sys.executable, str(script), *arguments]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def pause(process: subprocess.Popen[str]) -> None:
+    """Stop a process as Ctrl+Z does, and return when the system says so."""
+    os.kill(process.pid, signal.SIGSTOP)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        pass
