@@ -12,6 +12,7 @@ from pathlib import Path
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
 from casvault.errors import Cancelled, CasvaultError
+from casvault.health.examine import Health, health
 from casvault.manifest.manifest import Manifest
 from casvault.models import Model, generic_model, kind_named
 from casvault.progress import Progress
@@ -171,6 +172,13 @@ class Vault(StoredVault):
     def verify(self, *, read_data: bool = False, progress: Progress | None = None) -> VerifyResult:
         """Check the vault; with ``read_data`` every stored byte. Never raises for damage: it is in the result."""
         return verify(self, read_data=read_data, progress=progress)
+
+    def health(self, what: str | Path, *, progress: Progress | None = None) -> Health:
+        """Examine a snapshot, or a live model, which a `Path` always means; what is wrong with it is in the result.
+
+        Raises NotFound, AmbiguousError, IncompleteSave, DamageError, StorageError, Locked.
+        """
+        return health(self, what, progress)
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""

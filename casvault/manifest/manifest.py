@@ -18,7 +18,7 @@ from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp, from_iso
 
-__all__ = ["FORMAT", "KINDS", "ChunkRef", "FileEntry", "Manifest"]
+__all__ = ["FORMAT", "KINDS", "ChunkRef", "Fault", "FileEntry", "Manifest"]
 
 FORMAT = 1
 KINDS = ("manual", "auto-backup", "scheduled", "imported")
@@ -36,8 +36,28 @@ class ChunkRef:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What speaks against a tensor: how many of its numbers are NaN or infinite, and whether it came to be constant,
+    which is ``flat``: all numbers are one that they were not in an earlier snapshot.
+    """
+
+    name: str
+    nan: int = 0
+    inf: int = 0
+    flat: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fault as it stands in a manifest: the name, and what is not 0 or false."""
+        told = {"nan": self.nan, "inf": self.inf, "flat": self.flat}
+        return {"name": self.name, **{key: value for key, value in told.items() if value}}
+
+
+@dataclass(frozen=True)
 class FileEntry:
-    """A file of a snapshot; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970, ``mode`` the permission bits."""
+    """A file of a snapshot; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970, ``mode`` the permission bits.
+
+    ``faults`` are of those tensors that are not as they should be.
+    """
 
     path: str
     role: str
@@ -47,10 +67,11 @@ class FileEntry:
     digest: str
     chunks: tuple[ChunkRef, ...]
     regions: tuple[Region, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry as it stands in a manifest."""
-        return {
+        """Return the entry as it stands in a manifest; there is no word of faults where there are none."""
+        entry = {
             "path": self.path,
             "role": self.role,
             "size": self.size,
@@ -63,6 +84,9 @@ class FileEntry:
                 for r in self.regions
             ],
         }
+        if self.faults:
+            entry["faults"] = [fault.to_json() for fault in self.faults]
+        return entry
 
 
 @dataclass(frozen=True)
@@ -211,6 +235,7 @@ def _file(fields: Fields) -> FileEntry:
         digest=fields.text("digest", is_digest),
         chunks=chunks,
         regions=fields.items("regions", lambda item: _region(Fields(item, fields.name), size)),
+        faults=fields.items("faults", lambda item: _fault(Fields(item, fields.name))),
     )
 
 
@@ -235,6 +260,11 @@ def _region(fields: Fields, file_size: int) -> Region:
     if region.end > file_size:
         raise fields.bad("a region", "reaches past the end of its file")
     return region
+
+
+def _fault(fields: Fields) -> Fault:
+    nan, inf = (fields.whole_or_none(key) or 0 for key in ("nan", "inf"))
+    return Fault(fields.text("name"), nan, inf, fields.flag("flat"))
 
 
 def _health(fields: Fields) -> dict[str, Any] | None:

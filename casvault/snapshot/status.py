@@ -20,7 +20,8 @@ class Status:
     """A live model: its state, and the newest snapshot of it. ``size`` in bytes.
 
     ``equals`` is a snapshot that the model equals by the sizes and times of its files; ``ahead`` the iterations
-    since the newest one; ``incomplete`` says why it is not one whole save, None where it is.
+    since the newest one; ``incomplete`` says why it is not one whole save, None where it is. ``problems`` and
+    ``doubts`` are what speaks against its health, as far as that is told without reading its tensors.
     """
 
     model: Model
@@ -30,6 +31,7 @@ class Status:
     size: int
     incomplete: str | None
     problems: tuple[str, ...]
+    doubts: tuple[str, ...]
     newest: Head | None
     equals: Head | None
     ahead: int | None
@@ -44,6 +46,7 @@ class Status:
             "logical_bytes": self.size,
             "incomplete": self.incomplete,
             "problems": list(self.problems),
+            "doubts": list(self.doubts),
             "newest": self.newest.to_json() if self.newest is not None else None,
             "equals": self.equals.id if self.equals is not None else None,
             "iterations_not_snapshotted": self.ahead,
@@ -71,6 +74,7 @@ def status(vault: Vault, model: Model) -> Status:
         size=sum(size for size, _ in times.values()),
         incomplete=taken.incomplete,
         problems=taken.state.problems,
+        doubts=tuple(f"{doubt}." for doubt in taken.state.doubts),
         newest=newest,
         equals=equals,
         ahead=ahead,
