@@ -11,6 +11,7 @@ from pathlib import Path
 
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
+from casvault.diff import Diff, diff
 from casvault.errors import Cancelled, CasvaultError
 from casvault.health.examine import Health, health
 from casvault.manifest.manifest import Manifest
@@ -179,6 +180,10 @@ class Vault(StoredVault):
         Raises NotFound, AmbiguousError, IncompleteSave, DamageError, StorageError, Locked.
         """
         return health(self, what, progress)
+
+    def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
+        """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
+        return diff(self, a, b, progress)
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""

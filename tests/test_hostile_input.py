@@ -224,6 +224,8 @@ def test_text_in_a_manifest_does_not_steer_the_terminal(attack: Attack) -> None:
         ["status"],
         ["health", attack.id],
         ["health", STEERING],
+        ["diff", attack.id, "workspace/model"],
+        ["diff", STEERING, STEERING],
         ["verify", "--read-data"],
         ["restore", attack.id, "--to", "workspace/model", "--dry-run", "--allow-incomplete"],
         ["restore", attack.id],
@@ -258,7 +260,12 @@ def test_tensors_that_are_lies_are_examined_and_compared_without_harm(attack: At
     for file in attack.manifest["files"]:
         file["regions"] = REGIONS[what]
     attack.place(manifest=attack.manifest)
-    for arguments in (["health", attack.id],):
+    for arguments in (
+        ["health", attack.id],
+        ["diff", attack.id, attack.id],
+        ["diff", attack.id, "workspace/model", "--all"],
+        ["diff", "workspace/model", attack.id, "--json"],
+    ):
         assert attack.run(*arguments).code in (0, 1)
 
 
