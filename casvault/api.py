@@ -15,7 +15,7 @@ from casvault.diff import Diff, diff
 from casvault.errors import Cancelled, CasvaultError
 from casvault.health.examine import Health, health
 from casvault.manifest.manifest import Manifest
-from casvault.models import Model, generic_model, kind_named
+from casvault.models import Model, find_again
 from casvault.progress import Progress
 from casvault.restore import (
     RestoreOptions,
@@ -124,7 +124,7 @@ class Vault(StoredVault):
         progress: Progress | None,
         read_all: bool,
     ) -> SnapshotResult:
-        return take(self, lambda: _again(model), annotation, patience or Patience(), progress, read_all=read_all)
+        return take(self, lambda: find_again(model), annotation, patience or Patience(), progress, read_all=read_all)
 
     def snapshots(self, model: str | None = None) -> list[Head]:
         """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it."""
@@ -196,10 +196,3 @@ class Vault(StoredVault):
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
         return all_in_place(self)
-
-
-def _again(model: Model) -> Model:
-    """Look ``model`` up anew: a trainer replaces its files all the time."""
-    if model.kind == "generic":
-        return generic_model(model.folder / model.files[0].path if model.single else model.folder, model.name)
-    return next(iter(kind_named(model.kind).find(model.folder, model.name)), model)

@@ -27,7 +27,7 @@ from casvault.formats import Region, scan
 from casvault.formats.tidy import tidy
 from casvault.manifest.manifest import ChunkRef, FileEntry, Manifest
 from casvault.manifest.stamp import iso_of_ns
-from casvault.models import Model, State, generic_model, kind_named
+from casvault.models import State, find_again, kind_named
 from casvault.objects import ObjectStore
 from casvault.progress import Progress
 from casvault.vault.head import Head
@@ -109,7 +109,7 @@ def open_subject(vault: Vault, what: str | Path, progress: Progress, *, hashed: 
         yield _stored(vault, head)
         return
     model = only(what, models_at(vault, what))
-    with capture(lambda: _again(model), _PATIENCE, progress=progress) as taken:
+    with capture(lambda: find_again(model), _PATIENCE, progress=progress) as taken:
         try:
             yield _live(vault, taken, progress, hashed)
         except (OSError, EOFError) as error:
@@ -133,13 +133,6 @@ def _snapshot(vault: Vault, text: str) -> Head | None:
         else:
             return None
         raise
-
-
-def _again(model: Model) -> Model:
-    """Look ``model`` up anew: a trainer replaces its files all the time."""
-    if model.kind == "generic":
-        return generic_model(model.folder / model.files[0].path if model.single else model.folder, model.name)
-    return next(iter(kind_named(model.kind).find(model.folder, model.name)), model)
 
 
 def _stored(vault: Vault, head: Head) -> Subject:

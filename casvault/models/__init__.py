@@ -4,7 +4,7 @@ from casvault.models.deepfacelab import DeepFaceLab
 from casvault.models.generic import Generic, generic_model
 from casvault.models.kind import Kind
 from casvault.models.model import Model, ModelFile, Scalar, State
-from casvault.models.resolve import find_models, kind_named, models_below, resolve
+from casvault.models.resolve import find_again, find_models, kind_named, models_below, resolve
 
 __all__ = [
     "DeepFaceLab",
@@ -14,6 +14,7 @@ __all__ = [
     "ModelFile",
     "Scalar",
     "State",
+    "find_again",
     "find_models",
     "generic_model",
     "kind_named",
