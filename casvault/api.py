@@ -13,14 +13,16 @@ from pathlib import Path
 from casvault.capture import Patience
 from casvault.check import VerifyResult, verify
 from casvault.delete import DeleteResult, delete, plan_delete, undelete
+from casvault.diff import Diff, diff
 from casvault.edit import Edit, edit
 from casvault.errors import Cancelled, CasvaultError
 from casvault.export import ExportResult, export
 from casvault.gc import GcResult, collect
+from casvault.health.examine import Health, health
 from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
-from casvault.models import Model, Trainer, find_trainers, generic_model, kind_named
+from casvault.models import Model, Trainer, find_again, find_trainers
 from casvault.progress import Progress
 from casvault.prune import PrunePlan, Rules, plan_prune, prune
 from casvault.restore import (
@@ -135,7 +137,7 @@ class Vault(StoredVault):
         progress: Progress | None,
         read_all: bool,
     ) -> SnapshotResult:
-        return take(self, lambda: _again(model), annotation, patience or Patience(), progress, read_all=read_all)
+        return take(self, lambda: find_again(model), annotation, patience or Patience(), progress, read_all=read_all)
 
     def snapshots(self, model: str | None = None) -> list[Head]:
         """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it."""
@@ -325,6 +327,17 @@ class Vault(StoredVault):
         """Return the id that is meant, also of a snapshot whose manifest is damaged, which has nothing but its id."""
         return reference if Stamp.valid(reference) else self.find(reference).id
 
+    def health(self, what: str | Path, *, progress: Progress | None = None) -> Health:
+        """Examine a snapshot, or a live model, which a `Path` always means; what is wrong with it is in the result.
+
+        Raises NotFound, AmbiguousError, IncompleteSave, DamageError, StorageError, Locked.
+        """
+        return health(self, what, progress)
+
+    def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
+        """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
+        return diff(self, a, b, progress)
+
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""
         return finish_interrupted(self)
@@ -340,10 +353,3 @@ class Vault(StoredVault):
 
 def _path(path: str | Path | None) -> Path | None:
     return Path(path) if path is not None else None
-
-
-def _again(model: Model) -> Model:
-    """Look ``model`` up anew: a trainer replaces its files all the time."""
-    if model.kind == "generic":
-        return generic_model(model.folder / model.files[0].path if model.single else model.folder, model.name)
-    return next(iter(kind_named(model.kind).find(model.folder, model.name)), model)

@@ -9,6 +9,7 @@
     ├── IncompleteSave             exit 1   the live model is not a whole save
     ├── NoSpace                    exit 1   the disk has too little room for what was asked
     ├── StorageError               exit 1   the disk or the backend failed
+    ├── Unhealthy                  exit 1   the model that was examined is suspect or broken
     ├── PartialResult              exit 3   some of what was asked was done, some was not
     ├── NoVault                    exit 10  there is no vault here, or it is not one
     │   └── UnsupportedVault       exit 10  the vault is of a newer format, or needs a feature unknown here
@@ -43,6 +44,7 @@ __all__ = [
     "PartialResult",
     "StorageError",
     "TrainerRunning",
+    "Unhealthy",
     "UnsupportedVault",
     "UsageError",
 ]
@@ -78,6 +80,10 @@ class NoSpace(CasvaultError):
 
 class StorageError(CasvaultError):
     """The disk or the backend failed."""
+
+
+class Unhealthy(CasvaultError):
+    """The model that was examined is suspect or broken; the vault itself is not damaged by that."""
 
 
 class PartialResult(CasvaultError):

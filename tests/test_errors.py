@@ -16,6 +16,7 @@ CODES = {
     "IncompleteSave": 1,
     "NoSpace": 1,
     "StorageError": 1,
+    "Unhealthy": 1,
     "PartialResult": 3,
     "NoVault": 10,
     "UnsupportedVault": 10,

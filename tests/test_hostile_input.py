@@ -214,6 +214,7 @@ def test_text_in_a_manifest_does_not_steer_the_terminal(attack: Attack) -> None:
         health={"state": STEERING, "findings": [STEERING]},
     )
     manifest["files"][0]["regions"] = []
+    manifest["files"][1]["faults"] = [{"name": STEERING, "nan": 1, "inf": 0, "flat": True}]
     attack.place(manifest=manifest, label={**attack.label, "name": STEERING, "notes": STEERING, "tags": [STEERING]})
     for arguments in (
         ["list"],
@@ -221,6 +222,10 @@ def test_text_in_a_manifest_does_not_steer_the_terminal(attack: Attack) -> None:
         ["show", attack.id],
         ["show", attack.id, "--json"],
         ["status"],
+        ["health", attack.id],
+        ["health", STEERING],
+        ["diff", attack.id, "workspace/model"],
+        ["diff", STEERING, STEERING],
         ["verify", "--read-data"],
         ["restore", attack.id, "--to", "workspace/model", "--dry-run", "--allow-incomplete"],
         ["restore", attack.id],
@@ -231,6 +236,37 @@ def test_text_in_a_manifest_does_not_steer_the_terminal(attack: Attack) -> None:
     ):
         attack.run(*arguments)
     assert "a?[2J" in attack.run("list").out
+    told = attack.run("health", attack.id)
+    assert (told.code, "the tensor a?[2J" in told.out) == (1, True)
+
+
+REGIONS: dict[str, list[dict[str, Any]]] = {
+    "one over the other": [
+        {"name": "a", "offset": 0, "size": 400, "dtype": "float32", "shape": [100]},
+        {"name": "b", "offset": 2, "size": 400, "dtype": "float32", "shape": [100]},
+    ],
+    "one name twice": [
+        {"name": "a", "offset": 0, "size": 8, "dtype": "float64", "shape": [1]},
+        {"name": "a", "offset": 8, "size": 8, "dtype": "float64", "shape": [1]},
+    ],
+    "a shape that is not the size": [{"name": "a", "offset": 1, "size": 7, "dtype": "float32", "shape": [1 << 62, 4]}],
+    "nothing": [{"name": "a", "offset": 5, "size": 0, "dtype": "float32", "shape": [0]}],
+    "steering": [{"name": STEERING, "offset": 1, "size": 8, "dtype": "bfloat16", "shape": [2, 2]}],
+}
+
+
+@pytest.mark.parametrize("what", REGIONS)
+def test_tensors_that_are_lies_are_examined_and_compared_without_harm(attack: Attack, what: str) -> None:
+    for file in attack.manifest["files"]:
+        file["regions"] = REGIONS[what]
+    attack.place(manifest=attack.manifest)
+    for arguments in (
+        ["health", attack.id],
+        ["diff", attack.id, attack.id],
+        ["diff", attack.id, "workspace/model", "--all"],
+        ["diff", "workspace/model", attack.id, "--json"],
+    ):
+        assert attack.run(*arguments).code in (0, 1)
 
 
 def test_a_name_in_a_manifest_does_not_steer_the_terminal(attack: Attack) -> None:

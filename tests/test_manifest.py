@@ -21,6 +21,7 @@ from casvault.manifest.manifest import (
     KINDS,
     PREVIEW_KINDS,
     ChunkRef,
+    Fault,
     FileEntry,
     Manifest,
     Preview,
@@ -51,6 +52,7 @@ scalars = st.none() | st.dictionaries(
 losses = st.none() | st.dictionaries(texts, st.none() | st.integers(-(2**70), 2**70) | st.floats(-1e300, 1e300))
 healths = st.none() | st.builds(lambda state, found: {"state": state, "findings": found}, texts, st.lists(texts))
 stamps = st.integers(0, 20 * 86_400).map(stamp)
+faults = st.builds(Fault, texts, st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), st.booleans())
 
 
 @st.composite
@@ -73,6 +75,7 @@ def entries(draw: st.DrawFn) -> FileEntry:
         digest=draw(digests),
         chunks=tuple(chunks),
         regions=tuple(regions),
+        faults=tuple(draw(st.lists(faults, max_size=3))),
     )
 
 
@@ -136,6 +139,15 @@ def test_byte_for_byte() -> None:
         '"regions":[{"name":"t","offset":4,"size":4,"dtype":"float32","shape":[1]}]}]}'
     )
     assert data == sealed(text.encode())
+
+
+def test_faults_are_written_only_where_there_are_some() -> None:
+    entry = make_entry("a_b", b"12345678", (Region("t", 4, 4, "float32", (1,)),))
+    ill = replace(entry, faults=(Fault("t", 1, 2), Fault("u", flat=True)))
+    plain, told = (replace(make_manifest(), files=(one,)).to_bytes()[:-80] for one in (entry, ill))
+    added = b',"faults":[{"name":"t","nan":1,"inf":2},{"name":"u","flat":true}]'
+    assert plain.endswith(b"}]}]")
+    assert told == plain[:-2] + added + plain[-2:]
 
 
 def test_since_key_is_counted_and_was_not_written_before_deltas() -> None:
@@ -272,6 +284,7 @@ BAD_PATHS += ["a.", "a ", " a", "a//b", "./a", "a\nb", ".casvault/x", "x" * 300,
 FILE = ("files", 0)
 CHUNK = (*FILE, "chunks", 0)
 REGION = {"name": "t", "offset": 0, "size": 4, "dtype": "float32", "shape": [1]}
+FAULT = {"name": "t", "nan": 1, "inf": 0, "flat": False}
 WRONG_NUMBERS: list[Any] = [-1, 1 << 63, 1 << 200, 1.0, 40.5, "40", None, True, [], {}]
 
 HOSTILE: dict[str, Change] = {
@@ -371,6 +384,13 @@ HOSTILE: dict[str, Change] = {
         }.items()
         for value in values
     },
+    **{
+        f"fault {key} {value!r}": put(*FILE, "faults", value=[{**FAULT, key: value}])
+        for key, values in {"name": [None, 5], "nan": WRONG_NUMBERS, "inf": WRONG_NUMBERS, "flat": [1, "x", []]}.items()
+        for value in values
+        if value is not None or key == "name"
+    },
+    **{f"faults {value!r}": put(*FILE, "faults", value=value) for value in anything({}, "x", 5, [5], [[]])},
     **{f"no {key}": drop(key) for key in ("id", "created", "kind", "model", "run")},
     **{f"no file {key}": drop(*FILE, key) for key in ("path", "role", "size", "mtime_ns", "mode", "digest", "chunks")},
 }

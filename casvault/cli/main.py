@@ -25,6 +25,8 @@ COMMANDS = {
     "list": ("listing", "List snapshots."),
     "show": ("show", "Show one snapshot: state, options, files, what it takes."),
     "status": ("status", "Show how a live model stands to its snapshots."),
+    "health": ("health", "Tell whether a model, or a snapshot of one, is in good health."),
+    "diff": ("diff", "Compare two snapshots, or a snapshot with a live model."),
     "restore": ("restore", "Bring a snapshot back, exactly, with a backup of what is there."),
     "undo": ("undo", "Go back to what was there before the last restore."),
     "delete": ("delete", "Delete snapshots; until gc they can be brought back."),

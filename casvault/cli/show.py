@@ -68,7 +68,7 @@ def _facts(head: Head, stored: int) -> str:
     if head.incomplete:
         rows.append(("Incomplete", "it holds something that was not one whole save"))
     if not head.healthy:
-        rows.append(("Health", "; ".join(map(str, head.document["health"].get("findings", ())))))
+        rows.append(("Health", f"{head.health}: {' '.join(head.findings)}"))
     if head.label.thinned:
         rows.append(("Thinned", ", ".join(head.label.thinned)))
     if head.label.pinned:

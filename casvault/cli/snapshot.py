@@ -111,6 +111,8 @@ def _tell(results: list[SnapshotResult], quiet: bool) -> None:
         say(_describe(result), quiet=quiet)
         for warning in result.warnings:
             say(f"Warning: {plain(warning)}", err=True)
+        if not result.head.healthy:
+            say(f"It is kept and marked {plain(result.head.health)}; `latest` passes it over.", err=True)
 
 
 def _say_how_to_save_now(vault: Vault, found: list[Model]) -> None:
@@ -144,6 +146,8 @@ def _describe(result: SnapshotResult) -> str:
         parts.append(age(saved, datetime.now(timezone.utc)))
     if head.incomplete:
         parts.append("incomplete")
+    if not head.healthy:
+        parts.append(plain(head.health))
     if result.read_bytes == 0:
         stored = "Nothing changed since the snapshot before, so nothing was stored but its record."
     else:

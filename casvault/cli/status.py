@@ -13,6 +13,7 @@ from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
     from casvault.snapshot.status import Status
+    from casvault.vault.head import Head
 
 __all__ = ["command"]
 
@@ -61,12 +62,19 @@ def _render(one: Status) -> str:
         if not one.trainers:
             lines.append("if no trainer is at work on it, `casvault restore` brings a snapshot back")
     lines += [f"problem: {plain(problem)}" for problem in one.problems]
+    lines += [f"suspect: {plain(doubt)}" for doubt in one.doubts]
     if one.equals is not None:
-        lines.append(f"equals snapshot '{plain(one.equals.title)}' ({one.equals.id})")
+        lines.append(f"equals snapshot '{plain(one.equals.title)}' ({one.equals.id}){_marked(one.equals)}")
     elif one.newest is None:
         lines.append("no snapshot yet")
     elif one.ahead is not None and one.ahead > 0:
-        lines.append(f"{one.ahead:,} iterations not snapshotted since '{plain(one.newest.title)}'")
+        since = f"'{plain(one.newest.title)}'{_marked(one.newest)}"
+        lines.append(f"{one.ahead:,} iterations not snapshotted since {since}")
     else:
-        lines.append(f"differs from its newest snapshot '{plain(one.newest.title)}'")
+        lines.append(f"differs from its newest snapshot '{plain(one.newest.title)}'{_marked(one.newest)}")
     return "\n  ".join(lines)
+
+
+def _marked(head: Head) -> str:
+    """Return what is to be said of a snapshot that is not in good health."""
+    return "" if head.healthy else f", which is {plain(head.health)}: {plain(' '.join(head.findings))}"

@@ -24,6 +24,7 @@ __all__ = [
     "KINDS",
     "PREVIEW_KINDS",
     "ChunkRef",
+    "Fault",
     "FileEntry",
     "Held",
     "Manifest",
@@ -49,8 +50,28 @@ class ChunkRef:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What speaks against a tensor: how many of its numbers are NaN or infinite, and whether it came to be constant,
+    which is ``flat``: all numbers are one that they were not in an earlier snapshot.
+    """
+
+    name: str
+    nan: int = 0
+    inf: int = 0
+    flat: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fault as it stands in a manifest: the name, and what is not 0 or false."""
+        told = {"nan": self.nan, "inf": self.inf, "flat": self.flat}
+        return {"name": self.name, **{key: value for key, value in told.items() if value}}
+
+
+@dataclass(frozen=True)
 class FileEntry:
-    """A file of a snapshot; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970, ``mode`` the permission bits."""
+    """A file of a snapshot; ``size`` in bytes, ``mtime_ns`` in nanoseconds since 1970, ``mode`` the permission bits.
+
+    ``faults`` are of those tensors that are not as they should be.
+    """
 
     path: str
     role: str
@@ -60,10 +81,11 @@ class FileEntry:
     digest: str
     chunks: tuple[ChunkRef, ...]
     regions: tuple[Region, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry as it stands in a manifest."""
-        return {
+        """Return the entry as it stands in a manifest; there is no word of faults where there are none."""
+        entry = {
             "path": self.path,
             "role": self.role,
             "size": self.size,
@@ -76,6 +98,9 @@ class FileEntry:
                 for r in self.regions
             ],
         }
+        if self.faults:
+            entry["faults"] = [fault.to_json() for fault in self.faults]
+        return entry
 
 
 @dataclass(frozen=True)
@@ -283,6 +308,7 @@ def _file(fields: Fields) -> FileEntry:
         digest=fields.text("digest", is_digest),
         chunks=chunks,
         regions=fields.items("regions", lambda item: _region(Fields(item, fields.name), size)),
+        faults=fields.items("faults", lambda item: _fault(Fields(item, fields.name))),
     )
 
 
@@ -323,6 +349,11 @@ def _preview(fields: Fields) -> Preview | None:
         media_type=preview.text("media_type", MEDIA_TYPES.__contains__),
         kind=preview.text("kind", PREVIEW_KINDS.__contains__),
     )
+
+
+def _fault(fields: Fields) -> Fault:
+    nan, inf = (fields.whole_or_none(key) or 0 for key in ("nan", "inf"))
+    return Fault(fields.text("name"), nan, inf, fields.flag("flat"))
 
 
 def _health(fields: Fields) -> dict[str, Any] | None:

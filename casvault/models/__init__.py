@@ -4,7 +4,7 @@ from casvault.models.deepfacelab import DeepFaceLab
 from casvault.models.generic import Generic, generic_model
 from casvault.models.kind import Kind
 from casvault.models.model import Model, ModelFile, Scalar, State
-from casvault.models.resolve import find_models, kind_named, models_below, resolve
+from casvault.models.resolve import find_again, find_models, kind_named, models_below, resolve
 from casvault.models.trainer import Trainer, find_trainers
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Scalar",
     "State",
     "Trainer",
+    "find_again",
     "find_models",
     "find_trainers",
     "generic_model",

@@ -12,12 +12,10 @@ import re
 from casvault.errors import FormatError
 from casvault.files.source import ByteSource
 from casvault.formats import FloatRows, float_rows, load_plain
+from casvault.models.losses import LOSS_WINDOW, loss_names, told
 from casvault.models.model import Scalar, State
 
 __all__ = ["LOSS_WINDOW", "read_state", "summary_iteration"]
-
-LOSS_WINDOW = 100
-"""Iterations that a mean loss is taken over; a single row is noise."""
 
 _MAX_INT = 1 << 63
 _MAX_OPTIONS = 200
@@ -48,7 +46,8 @@ def read_state(source: ByteSource) -> State:
         except FormatError as error:
             problems.append(f"the loss history in data.dat cannot be read: {_sentence(error)}.")
     loss, last, more = _losses(rows)
-    return State(iteration, loss, last, _options(data.get("options")), (*problems, *more))
+    best, doubts = told(rows, iteration) if loss is not None and rows is not None else (None, ())
+    return State(iteration, loss, last, _options(data.get("options")), (*problems, *more), best, doubts)
 
 
 def summary_iteration(source: ByteSource) -> int | None:
@@ -70,18 +69,13 @@ def _losses(
     mean: dict[str, float | None] = {}
     last: dict[str, float | None] = {}
     problems = []
-    for column, name in enumerate(_loss_names(width)):
+    for column, name in enumerate(loss_names(width)):
         values = rows.values[(len(rows) - window) * width + column :: width]
         mean[name] = _finite(sum(values) / window)
         last[name] = _finite(values[-1])
         if mean[name] is None:
             problems.append(f"the loss {name!r} is not a finite number within the last {window} iterations.")
     return mean, last, problems
-
-
-def _loss_names(columns: int) -> list[str]:
-    known = {1: ["loss"], 2: ["src", "dst"]}
-    return known.get(columns) or [f"loss_{number}" for number in range(1, columns + 1)]
 
 
 def _finite(value: float) -> float | None:

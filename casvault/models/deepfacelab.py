@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from casvault.errors import UsageError
+from casvault.errors import FormatError, UsageError
 from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
 from casvault.formats import Region
+from casvault.formats.pickles import scan_pickle
 from casvault.models.data_dat import read_state, summary_iteration
 from casvault.models.kind import Kind, Parts, check_name
 from casvault.models.model import Model, ModelFile, State
@@ -134,6 +135,20 @@ class DeepFaceLab(Kind):
         """Name weight files that do not begin and end as a pickle does: the traces of a power cut or a full disk."""
         cut = [role for role in sorted(roles) if role.endswith(".npy") and _is_cut(read(role))]
         return [f"{role} is empty, cut short or overwritten." for role in cut]
+
+    def unreadable(self, role: str, source: ByteSource) -> str | None:
+        """Follow a weight file's pickle to its end, which takes time: the bytes at both ends may look right."""
+        if not role.endswith(".npy") or _is_cut(source) or source.read_at(0, 1) != _PICKLE:
+            return None
+        try:
+            scan_pickle(source)
+        except (FormatError, OSError) as error:
+            return f"{role} cannot be read: {str(error).rstrip('. ')}."
+        return None
+
+    def is_record(self, role: str) -> bool:
+        """Tell it by the name: the pictures in ``data.dat`` may be black all over."""
+        return not role.endswith(".npy")
 
     def is_optimizer(self, role: str) -> bool:
         """Tell it by the name: "src_dst_opt.npy", "256_opt.npy"."""

@@ -120,6 +120,14 @@ class Kind(ABC):
         """
         return []
 
+    def unreadable(self, role: str, source: ByteSource) -> str | None:
+        """Say what is wrong with a file in which no tensor was found, None where it needs to have none."""
+        return None
+
+    def is_record(self, role: str) -> bool:
+        """Tell whether the file holds what the trainer notes down, so that its numbers are not the model's."""
+        return False
+
     def is_optimizer(self, role: str) -> bool:
         """Tell whether the file holds only the optimizer's moments, which training can do without."""
         return False

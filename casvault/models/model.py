@@ -47,8 +47,9 @@ class State:
     """What a model's own records tell of its training; None is unknown.
 
     ``iteration`` counts from 0. ``loss`` maps a loss's name to its mean over the last 100 iterations (or as
-    many as there are), ``loss_last`` to its last value; a value that is not finite is None. ``problems`` are
-    plain sentences, empty when all is well.
+    many as there are), ``loss_last`` to its last value, ``loss_best`` to the lowest mean of 100 iterations before
+    those, where there were as many; a value that is not finite is None. ``problems`` are plain sentences, empty when
+    all is well. ``doubts`` say what of the losses is suspect, each a sentence without its full stop.
     """
 
     iteration: int | None = None
@@ -56,3 +57,5 @@ class State:
     loss_last: dict[str, float | None] | None = None
     options: dict[str, Scalar] | None = None
     problems: tuple[str, ...] = ()
+    loss_best: dict[str, float] | None = None
+    doubts: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from casvault.models.generic import Generic, generic_model
 from casvault.models.kind import Kind
 from casvault.models.model import Model
 
-__all__ = ["KINDS", "find_models", "kind_named", "models_below", "resolve"]
+__all__ = ["KINDS", "find_again", "find_models", "kind_named", "models_below", "resolve"]
 
 KINDS: tuple[Kind, ...] = (DeepFaceLab(), Generic())
 """The trainers that casvault knows."""
@@ -35,6 +35,13 @@ def kind_named(name: str) -> Kind:
 def find_models(folder: Path) -> list[Model]:
     """Return the models of all kinds directly in ``folder``, sorted by name; raises as Kind.find does."""
     return sorted((model for kind in KINDS for model in kind.find(folder)), key=lambda model: model.name)
+
+
+def find_again(model: Model) -> Model:
+    """Return ``model`` as it is now: a trainer replaces its files all the time. Raises as Kind.find does."""
+    if model.kind == Generic.name:
+        return generic_model(model.folder / model.files[0].path if model.single else model.folder, model.name)
+    return next(iter(kind_named(model.kind).find(model.folder, model.name)), model)
 
 
 def resolve(path: Path, name: str | None = None) -> list[Model]:

@@ -22,6 +22,8 @@ from casvault.codecs import Layout, codec_of, encode_in_pieces
 from casvault.digest import Hasher, digest_of
 from casvault.errors import CasvaultError, IncompleteSave, StorageError
 from casvault.formats import scan
+from casvault.health.faults import Inspector
+from casvault.health.survey import Part, Survey
 from casvault.manifest.manifest import ChunkRef, FileEntry
 from casvault.objects import Frame, ObjectName, is_there
 from casvault.objects.store import folder_of
@@ -46,10 +48,12 @@ class Ingest:
         pool: ThreadPoolExecutor | None,
         progress: Progress,
         bases: Bases,
+        inspector: Inspector,
         careful: bool,
     ) -> None:
         self._vault = vault
         self._bases = bases
+        self._inspector = inspector
         # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
         self._is_there = vault.objects.is_whole if careful else partial(is_there, vault.objects)
         self._batch = batch
@@ -68,18 +72,26 @@ class Ingest:
         Raises IncompleteSave where the file was cut short, StorageError where it cannot be read.
         """
         regions = scan(item.source)
+        survey = self._inspector.survey(item.file.role, regions)
         hasher = Hasher()
         chunks: list[ChunkRef] = []
-        waiting: deque[Future[ChunkRef]] = deque()
+        waiting: deque[Future[tuple[ChunkRef, list[Part]]]] = deque()
+
+        def collect() -> None:
+            reference, parts = waiting.popleft().result()
+            chunks.append(reference)
+            survey.add(parts)
+
         try:
             for chunk in cut(item.source, regions, self._vault.config.chunking):
                 if len(waiting) > self._ahead:
-                    chunks.append(waiting.popleft().result())
-                waiting.append(self._submit(chunk, item.file.role))
+                    collect()
+                waiting.append(self._submit(chunk, item.file.role, survey))
                 hasher.update(chunk.data)
                 self.read_bytes += len(chunk.data)
                 self._progress.advance(len(chunk.data))
-            chunks.extend(future.result() for future in waiting)
+            while waiting:
+                collect()
         except EOFError as error:
             raise IncompleteSave(f"{item.file.path} was cut short while it was read: {error}.") from error
         except OSError as error:
@@ -94,6 +106,7 @@ class Ingest:
             digest=hasher.hexdigest(),
             chunks=tuple(chunks),
             regions=tuple(regions),
+            faults=self._inspector.faults(item.file.role, survey),
         )
 
     def reuse(self, entry: FileEntry) -> bool:
@@ -115,7 +128,7 @@ class Ingest:
 
     def blob(self, data: bytes) -> ChunkRef:
         """Put bytes that are of no file into the vault, as one chunk."""
-        return self._store(Chunk(0, data, Layout()), "")
+        return self._store(digest_of(data), Chunk(0, data, Layout()), "")
 
     def flush(self) -> None:
         """Make every object that was written or relied on durable."""
@@ -125,15 +138,21 @@ class Ingest:
     def _ahead(self) -> int:
         return 2 * self._vault.threads + 2
 
-    def _submit(self, chunk: Chunk, role: str) -> Future[ChunkRef]:
+    def _submit(self, chunk: Chunk, role: str, survey: Survey) -> Future[tuple[ChunkRef, list[Part]]]:
         if self._pool is not None:
-            return self._pool.submit(self._store, chunk, role)
-        done: Future[ChunkRef] = Future()
-        done.set_result(self._store(chunk, role))
+            return self._pool.submit(self._work, chunk, role, survey)
+        done: Future[tuple[ChunkRef, list[Part]]] = Future()
+        done.set_result(self._work(chunk, role, survey))
         return done
 
-    def _store(self, chunk: Chunk, role: str) -> ChunkRef:
+    def _work(self, chunk: Chunk, role: str, survey: Survey) -> tuple[ChunkRef, list[Part]]:
         digest = digest_of(chunk.data)
+        # Now that the digest has brought the chunk into the cache. Also where it is there already: to look at it takes
+        # less than to find out what was known of it.
+        parts = survey.look(chunk.offset, chunk.data)
+        return self._store(digest, chunk, role), parts
+
+    def _store(self, digest: str, chunk: Chunk, role: str) -> ChunkRef:
         reference = ChunkRef(digest, len(chunk.data))
         with self._lock:
             if digest in self._claimed:
@@ -188,18 +207,21 @@ def on_all_cores(threads: int, work: Callable[[_Item], _Result], items: Sequence
 
 
 @contextmanager
-def ingesting(vault: Vault, progress: Progress, bases: Bases, *, careful: bool) -> Iterator[Ingest]:
-    """Begin an ingest, which takes deltas against ``bases`` and reads the objects that it relies on if ``careful``.
+def ingesting(
+    vault: Vault, progress: Progress, bases: Bases, inspector: Inspector, *, careful: bool
+) -> Iterator[Ingest]:
+    """Begin an ingest, which takes deltas against ``bases``, looks for faults with ``inspector``, and reads the objects
+    that it relies on if ``careful``.
 
     On leaving, workers have ended and temporary files are gone, whatever happened.
     """
     threads = vault.threads
     with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1) as batch:
         if threads == 1:
-            yield Ingest(vault, batch, None, progress, bases, careful)
+            yield Ingest(vault, batch, None, progress, bases, inspector, careful)
             return
         pool = ThreadPoolExecutor(threads, "ingest")
         try:
-            yield Ingest(vault, batch, pool, progress, bases, careful)
+            yield Ingest(vault, batch, pool, progress, bases, inspector, careful)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

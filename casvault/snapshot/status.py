@@ -20,8 +20,9 @@ class Status:
     """A live model: its state, and the newest snapshot of it. ``size`` in bytes.
 
     ``equals`` is a snapshot that the model equals by the sizes and times of its files; ``ahead`` the iterations
-    since the newest one; ``incomplete`` says why it is not one whole save, None where it is. ``trainers`` are the
-    processes that may be training it, None where that cannot be known.
+    since the newest one; ``incomplete`` says why it is not one whole save, None where it is. ``problems`` and
+    ``doubts`` are what speaks against its health, as far as that is told without reading its tensors. ``trainers`` are
+    the processes that may be training it, None where that cannot be known.
     """
 
     model: Model
@@ -31,6 +32,7 @@ class Status:
     size: int
     incomplete: str | None
     problems: tuple[str, ...]
+    doubts: tuple[str, ...]
     newest: Head | None
     equals: Head | None
     ahead: int | None
@@ -46,6 +48,7 @@ class Status:
             "logical_bytes": self.size,
             "incomplete": self.incomplete,
             "problems": list(self.problems),
+            "doubts": list(self.doubts),
             "newest": self.newest.to_json() if self.newest is not None else None,
             "equals": self.equals.id if self.equals is not None else None,
             "iterations_not_snapshotted": self.ahead,
@@ -74,6 +77,7 @@ def status(vault: Vault, model: Model) -> Status:
         size=sum(size for size, _ in times.values()),
         incomplete=taken.incomplete,
         problems=taken.state.problems,
+        doubts=tuple(f"{doubt}." for doubt in taken.state.doubts),
         newest=newest,
         equals=equals,
         ahead=ahead,

@@ -7,7 +7,7 @@ was one whole save.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -19,10 +19,12 @@ from casvault.capture.hashing import digest_of_source
 from casvault.errors import CasvaultError, IncompleteSave, UsageError
 from casvault.files.identity import FileIdentity, clock_ns
 from casvault.files.names import case_twins
+from casvault.health.faults import Inspector
+from casvault.health.verdict import judge
 from casvault.manifest.label import Label, check_name, check_notes
 from casvault.manifest.manifest import FileEntry, Manifest, contents_of
 from casvault.manifest.stamp import iso_of_ns, to_iso
-from casvault.models import Model, State
+from casvault.models import Model, State, kind_named
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
 from casvault.snapshot.ingest import Ingest, ingesting, on_all_cores
@@ -30,6 +32,7 @@ from casvault.snapshot.origin import Origin
 from casvault.snapshot.previews import keep_preview
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
+from casvault.vault.parent import parent_of
 from casvault.vault.vault import Vault
 
 __all__ = ["Annotation", "SnapshotResult", "take", "take_held"]
@@ -112,10 +115,8 @@ class _Previous:
         if self.record is None or self.manifest is None or self.manifest.incomplete or not self.record.files:
             return None
         manifest = self.manifest
-        problems = tuple((manifest.health or {}).get("findings", ()))
-        return self.record.files, State(
-            manifest.iteration, manifest.loss, manifest.loss_last, manifest.options, problems
-        )
+        # What its health is stands in the manifest, which is taken over for a model that did not change.
+        return self.record.files, State(manifest.iteration, manifest.loss, manifest.loss_last, manifest.options)
 
 
 def take(
@@ -174,12 +175,15 @@ def _take(
     for attempt in range(_TRIES):
         # By the clock before the first open: what is written after that must not pass for settled.
         now = _clock(vault, model)
-        with capture(find, patience, previous.known(), progress) as taken:
+        known = previous.known()
+        with capture(find, patience, known, progress) as taken:
             _check_files(taken)
+            unchanged = known is not None and taken.state is known[1]
             try:
                 taken.keep(previous.record.files if previous.record is not None else {})
                 with nullcontext() if held else vault.locks.shared("snapshot"):
-                    result = _ingest(vault, taken, annotation, previous, progress, attempt == _TRIES - 1)
+                    last = attempt == _TRIES - 1
+                    result = _ingest(vault, taken, annotation, previous, progress, last=last, unchanged=unchanged)
                     if not result.existing and annotation.origin is None:
                         _remember(vault, taken, result.id, previous, now)
             except IncompleteSave:
@@ -192,7 +196,14 @@ def _take(
 
 
 def _ingest(
-    vault: Vault, taken: Capture, annotation: Annotation, previous: _Previous, progress: Progress, last: bool
+    vault: Vault,
+    taken: Capture,
+    annotation: Annotation,
+    previous: _Previous,
+    progress: Progress,
+    *,
+    last: bool,
+    unchanged: bool,
 ) -> SnapshotResult:
     vault.objects.forget()
     if annotation.kind == "auto-backup":
@@ -201,7 +212,8 @@ def _ingest(
             return SnapshotResult(same, 0, 0, sum(f.identity.size for f in taken.files), 0.0, existing=True)
     progress.start("storing", sum(item.identity.size for item in taken.files))
     bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings)
-    with ingesting(vault, progress, bases, careful=annotation.kind == "auto-backup") as ingest:
+    inspector = Inspector(vault, kind_named(taken.model.kind), previous.manifest, taken.state.iteration)
+    with ingesting(vault, progress, bases, inspector, careful=annotation.kind == "auto-backup") as ingest:
         entries, origin = _entries(taken, previous, ingest), annotation.origin
         files = tuple(entries if origin is None else origin.renamed(entries, taken.model))
         changed = taken.changed()
@@ -213,7 +225,8 @@ def _ingest(
             taken, files, previous.manifest, ingest, annotation.preview, copied=origin is not None
         )
         ingest.flush()
-        manifest = _manifest(vault, taken, annotation, previous, files, bases.since_key)
+        health = previous.manifest.health if unchanged and previous.manifest else _health(taken, previous, entries)
+        manifest = _manifest(vault, taken, annotation, previous, files, bases.since_key, health)
         manifest = replace(manifest, preview=preview)
         progress.check()
         head = vault.commit(manifest, Label(manifest.id, annotation.name, annotation.notes))
@@ -224,8 +237,24 @@ def _ingest(
         stored_bytes_added=ingest.stored_bytes,
         read_bytes=ingest.read_bytes,
         seconds=0.0,
-        warnings=(*((taken.incomplete,) if taken.incomplete else ()), *taken.state.problems, *remarks),
+        warnings=(*_warnings(taken.incomplete, health["findings"] if health else ()), *remarks),
     )
+
+
+def _warnings(incomplete: str | None, findings: Sequence[str]) -> tuple[str, ...]:
+    """Return what has to be said of a snapshot, each thing once."""
+    told = incomplete is None or any(finding.startswith(incomplete) for finding in findings)
+    return tuple(findings) if told or incomplete is None else (incomplete, *findings)
+
+
+def _health(taken: Capture, previous: _Previous, files: Sequence[FileEntry]) -> dict[str, Any] | None:
+    """Return what a manifest says of the model's health."""
+    kind = kind_named(taken.model.kind)
+    without = {entry.path for entry in files if not entry.regions}
+    unreadable = [kind.unreadable(item.file.role, item.source) for item in taken.files if item.file.path in without]
+    told = [(entry.path, entry.role, entry.faults) for entry in files]
+    sentences = [sentence for sentence in unreadable if sentence is not None]
+    return judge(kind, taken.model.type, taken.state, told, sentences, previous.manifest).to_json()
 
 
 def _entries(taken: Capture, previous: _Previous, ingest: Ingest) -> list[FileEntry]:
@@ -247,6 +276,7 @@ def _manifest(
     previous: _Previous,
     files: tuple[FileEntry, ...],
     since_key: int,
+    health: dict[str, Any] | None,
 ) -> Manifest:
     model, state = taken.model, taken.state
     parent, origin = previous.manifest, annotation.origin
@@ -274,7 +304,7 @@ def _manifest(
         since_key=since_key,
         restored_from=previous.record.snapshot if previous.record is not None and previous.record.restored else None,
         incomplete=taken.incomplete is not None,
-        health={"state": "broken", "findings": list(state.problems)} if state.problems else None,
+        health=health,
         files=files,
     )
 
@@ -282,29 +312,19 @@ def _manifest(
 def _previous(vault: Vault, model: Model, origin: Origin | None = None) -> _Previous:
     record = vault.live(vault.live_key(model)) if origin is None else None
     backup = record.backup if record is not None else None
-    heads = {head.id: head for head in vault.heads()}
-    if record is None or record.snapshot not in heads:
-        record = None
-    newest = _newest_of(vault, model, list(heads.values())) if origin is None else origin.parent
-    id = record.snapshot if record is not None else newest
+    heads = vault.heads()
+    id = parent_of(vault, model, heads, record) if origin is None else origin.parent
     if id is None:
         return _Previous(backup=backup)
+    if record is not None and record.snapshot != id:
+        record = None
     try:
         manifest = vault.manifest(id)
     except CasvaultError:
         # A damaged parent costs a full read, no more; verify tells of it.
         return _Previous(backup=backup)
-    siblings = sum(head.document["parent"] == id for head in heads.values())
+    siblings = sum(head.document["parent"] == id for head in heads)
     return _Previous(record, backup, manifest, {file.path: file for file in manifest.files}, siblings)
-
-
-def _newest_of(vault: Vault, model: Model, heads: list[Head]) -> str | None:
-    source = vault.source_of(model.folder)
-    mine = [head for head in heads if head.model_name == model.name and head.kind != "auto-backup"]
-    here = [head for head in mine if head.source == source]
-    # What was imported is of before, whenever that was done.
-    own = [head for head in here if head.kind != "imported"]
-    return (own or here or mine)[-1].id if mine else None
 
 
 def _same_contents(vault: Vault, taken: Capture, progress: Progress) -> Head | None:

@@ -85,10 +85,20 @@ class Head:
         return bool(self.document["incomplete"])
 
     @property
+    def health(self) -> str:
+        """The model's health: ok, suspect or broken."""
+        health = self.document["health"]
+        return "ok" if health is None else str(health.get("state"))
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What speaks against the model's health, in sentences."""
+        return tuple(map(str, (self.document["health"] or {}).get("findings", ())))
+
+    @property
     def healthy(self) -> bool:
         """Whether nothing speaks against the model's health."""
-        health = self.document["health"]
-        return health is None or health.get("state") == "ok"
+        return self.health == "ok"
 
     def to_json(self) -> dict[str, Any]:
         """Return the head for `--json`: the manifest's, the label's, and what is told from the files."""
