@@ -263,7 +263,7 @@ def test_an_incomplete_save_is_told_wherever_it_is_shown(project: Project) -> No
     (project.model.folder / f"{NAME}_decoder.npy").unlink()
     taken = call(project.folder, "snapshot", project.place, "--wait", "0", "--allow-incomplete", "--name", "wreck")
     assert "incomplete" in taken.out
-    assert "[incomplete]" in call(project.folder, "list").out
+    assert "[incomplete, unhealthy]" in call(project.folder, "list").out
     assert "Incomplete" in call(project.folder, "show", "wreck").out
     assert call(project.folder, "show", "wreck", "--json").json()["incomplete"] is True
     assert call(project.folder, "restore", "first", "-y").code == 0

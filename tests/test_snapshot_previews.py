@@ -14,6 +14,7 @@ from casvault.capture import Patience
 from casvault.demo.model import SampleModel
 from casvault.errors import NoSpace
 from casvault.formats import sheet
+from casvault.files.identity import FileIdentity
 from casvault.manifest.manifest import Preview
 from casvault.restore import RestoreOptions
 from casvault.snapshot.ingest import Ingest
@@ -215,8 +216,9 @@ def test_its_bytes_count_as_stored(vault: api.Vault, model: SampleModel, tmp_pat
 
 
 def test_nothing_is_drawn_and_no_numpy_is_loaded_where_nothing_changed(
-    vault: api.Vault, model: SampleModel, tmp_path: Path
+    vault: api.Vault, model: SampleModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(FileIdentity, "settled", lambda *_: True)
     first = vault.snapshot(model.folder)
     before = objects(vault)
     code = (
