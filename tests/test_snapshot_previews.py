@@ -13,8 +13,8 @@ from casvault import api
 from casvault.capture import Patience
 from casvault.demo.model import SampleModel
 from casvault.errors import NoSpace
-from casvault.formats import sheet
 from casvault.files.identity import FileIdentity
+from casvault.formats import sheet
 from casvault.manifest.manifest import Preview
 from casvault.restore import RestoreOptions
 from casvault.snapshot.ingest import Ingest
