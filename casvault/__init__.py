@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from casvault.capture import Patience
     from casvault.errors import CasvaultError
     from casvault.progress import Progress
+    from casvault.prune import Rules
     from casvault.restore import RestoreOptions
 
 __version__ = "0.1.0"
 
-__all__ = ["CasvaultError", "Patience", "Progress", "RestoreOptions", "Vault", "__version__", "init", "open"]
+__all__ = ["CasvaultError", "Patience", "Progress", "RestoreOptions", "Rules", "Vault", "__version__", "init", "open"]
 
 _HOMES = {
     "CasvaultError": "casvault.errors",
     "Patience": "casvault.capture",
     "Progress": "casvault.progress",
     "RestoreOptions": "casvault.restore",
+    "Rules": "casvault.prune",
     "Vault": "casvault.api",
     "init": "casvault.api",
     "open": "casvault.api",

@@ -260,8 +260,8 @@ class Vault(StoredVault):
 
         Raises UsageError without any rule, NotFound, DamageError, Locked, StorageError.
         """
-        name = heads_of_model(self.heads(), model, self.home)[0].model_name if model is not None else None
-        return plan_prune(self, rules, model=name, include_manual=include_manual)
+        among = None if model is None else {head.id for head in self.snapshots(model)}
+        return plan_prune(self, rules, among=among, include_manual=include_manual)
 
     def prune(
         self, rules: Rules, *, model: str | None = None, include_manual: bool = False, gc: bool = False

@@ -7,15 +7,15 @@ newest whole, healthy snapshot of each run stay whatever the rules are, and that
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from casvault.delete import mark_deleted
 from casvault.errors import UsageError
 from casvault.manifest.stamp import from_iso
-from casvault.prune.rules import Rules, moment
+from casvault.prune.ceiling import Ceiling
+from casvault.prune.rules import Rules, is_sound
 from casvault.usage.ledger import Ledger
 from casvault.usage.usage import account
 from casvault.vault.head import Head
@@ -28,10 +28,14 @@ _KEEP_BACKUPS = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of one snapshot, and the ``reasons`` that it stays; ``over`` says that the ceiling takes it."""
+    """What becomes of one snapshot, and the ``reasons`` that it stays: names of rules, and of what protects it.
+
+    ``fixed`` says that something protects it; ``over`` that the ceiling takes it, whatever rule keeps it.
+    """
 
     head: Head
     reasons: tuple[str, ...]
+    fixed: bool = False
     over: bool = False
 
     @property
@@ -39,16 +43,30 @@ class Verdict:
         """Whether it stays."""
         return bool(self.reasons) and not self.over
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the verdict for `--json`."""
+        return {
+            "id": self.head.id,
+            "name": self.head.name,
+            "model": self.head.model_name,
+            "iteration": self.head.iteration,
+            "kept": self.stays,
+            "reasons": list(self.reasons),
+            "over_max_bytes": self.over,
+        }
+
 
 @dataclass(frozen=True)
 class PrunePlan:
     """What pruning does: a verdict for each snapshot, oldest first, and the stored bytes that gc frees for it.
 
-    ``excess_bytes`` is what the vault stores above the ceiling even then, since the rest is protected.
+    ``leaned_bytes`` are bases of other snapshots' deltas, which stay until gc codes those anew. ``excess_bytes`` is
+    what the vault stores above the ceiling even then, since the rest is protected.
     """
 
     verdicts: tuple[Verdict, ...]
     frees_bytes: int
+    leaned_bytes: int
     excess_bytes: int = 0
 
     @property
@@ -59,19 +77,10 @@ class PrunePlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan for `--json`."""
         return {
-            "snapshots": [
-                {
-                    "id": one.head.id,
-                    "name": one.head.name,
-                    "model": one.head.model_name,
-                    "iteration": one.head.iteration,
-                    "kept": one.stays,
-                    "reasons": ["max-bytes"] if one.over else list(one.reasons),
-                }
-                for one in self.verdicts
-            ],
+            "snapshots": [verdict.to_json() for verdict in self.verdicts],
             "deleted": list(self.goes),
             "frees_bytes": self.frees_bytes,
+            "leaned_bytes": self.leaned_bytes,
             "excess_bytes": self.excess_bytes,
         }
 
@@ -80,12 +89,12 @@ def plan_prune(
     vault: Vault,
     rules: Rules,
     *,
-    model: str | None = None,
+    among: Collection[str] | None = None,
     kinds: Collection[str] | None = None,
     include_manual: bool = False,
     now: datetime | None = None,
 ) -> PrunePlan:
-    """Return what pruning does; with ``model`` (a full name) only to its snapshots, with ``kinds`` only to those kinds.
+    """Return what pruning does to all snapshots, or to those ``among`` these ids; with ``kinds`` only to those kinds.
 
     Raises UsageError without any rule, DamageError where a manifest cannot be read, Locked, StorageError.
     """
@@ -94,39 +103,58 @@ def plan_prune(
     with vault.locks.shared("prune"):
         vault.objects.forget()
         ledger, _ = account(vault)
-        heads = [h.head for h in ledger.holdings.snapshots if model in (None, h.head.model_name)]
-    verdicts = _verdicts(heads, rules, kinds, include_manual, now or datetime.now(timezone.utc))
+    heads = [holding.head for holding in ledger.holdings.snapshots if among is None or holding.id in among]
+    verdicts = judge(heads, rules, kinds, include_manual, now or datetime.now(timezone.utc))
+    leaned = _leaned(ledger)
     freed = sum(ledger.remove(verdict.head.id) for verdict in verdicts if not verdict.stays)
-    if rules.max_bytes is None:
-        return PrunePlan(tuple(verdicts), freed)
-    return _below(ledger, verdicts, freed, rules.max_bytes)
+    excess = 0
+    if rules.max_bytes is not None:
+        verdicts, more, excess = _below(ledger, verdicts, rules.max_bytes)
+        freed += more
+    return PrunePlan(tuple(verdicts), freed, max(0, _leaned(ledger) - leaned), excess)
 
 
 def prune(vault: Vault, plan: PrunePlan) -> PrunePlan:
-    """Delete what the plan says, but for what was pinned since; raises Locked, NoSpace, StorageError."""
-    for id in plan.goes:
-        with suppress(UsageError):
-            mark_deleted(vault, id)
-    return plan
+    """Delete what the plan says, but for what was pinned since; return what was done.
+
+    Raises Locked, NoSpace, StorageError; what was deleted until then stays deleted.
+    """
+    return replace(plan, verdicts=tuple(_carried_out(vault, verdict) for verdict in plan.verdicts))
 
 
-def _verdicts(
+def judge(
     heads: Sequence[Head], rules: Rules, kinds: Collection[str] | None, include_manual: bool, now: datetime
 ) -> list[Verdict]:
+    """Return what becomes of each of ``heads`` (all of a run or none, oldest first), but for the ceiling."""
     runs: dict[tuple[str, str, int], list[Head]] = {}
     for head in heads:
         runs.setdefault((head.model_name, head.source, head.document["run"]), []).append(head)
-    reasons: dict[str, list[str]] = {head.id: _protected(head, kinds, include_manual, now) for head in heads}
+    reasons = {head.id: _protected(head, kinds, include_manual, now) for head in heads}
+    fixed = {id for id, found in reasons.items() if found}
     for run in runs.values():
-        candidates = [head for head in run if not reasons[head.id]]
-        sound = [head for head in run if head.healthy and not head.incomplete]
-        kept = rules.kept(candidates) if rules.keeps else {head.id: ["no rule"] for head in candidates}
+        candidates = [head for head in run if head.id not in fixed]
+        kept = rules.kept(candidates, _lines(run)) if rules.keeps else {head.id: ["fits"] for head in candidates}
         for id, names in kept.items():
             reasons[id] += names
-        if sound:
-            newest = max(sound, key=lambda head: (moment(head), head.id))
+        newest = max(filter(is_sound, run), key=_how_new, default=None)
+        if newest is not None:
             reasons[newest.id].append("newest")
-    return [Verdict(head, tuple(reasons[head.id])) for head in heads]
+            fixed.add(newest.id)
+    return [Verdict(head, tuple(reasons[head.id]), head.id in fixed) for head in heads]
+
+
+def _how_new(head: Head) -> tuple[bool, datetime, str]:
+    # An automatic backup may hold what a restore was to get rid of: it is the newest only where it is the only one.
+    return head.kind != "auto-backup", head.moment, head.id
+
+
+def _lines(run: Sequence[Head]) -> dict[str, int]:
+    """Return id -> how many restores went before the snapshot, of a run, oldest first."""
+    lines, restores = {}, 0
+    for head in run:
+        restores += head.document["restored_from"] is not None
+        lines[head.id] = restores
+    return lines
 
 
 def _protected(head: Head, kinds: Collection[str] | None, include_manual: bool, now: datetime) -> list[str]:
@@ -143,17 +171,27 @@ def _protected(head: Head, kinds: Collection[str] | None, include_manual: bool, 
     return list(dict.fromkeys(found))
 
 
-def _below(ledger: Ledger, verdicts: list[Verdict], freed: int, ceiling: int) -> PrunePlan:
-    """Let the oldest go until what is stored is at most ``ceiling``; what is protected stays."""
-    stored, found = ledger.stored_in_all(), []
-    for verdict in verdicts:
-        over = verdict.stays and stored > ceiling and not set(verdict.reasons) & _UNTOUCHED
-        if over:
-            less = ledger.remove(verdict.head.id)
-            stored, freed = stored - less, freed + less
-        found.append(Verdict(verdict.head, verdict.reasons, over))
-    return PrunePlan(tuple(found), freed, max(0, stored - ceiling))
+def _below(ledger: Ledger, verdicts: Sequence[Verdict], ceiling: int) -> tuple[list[Verdict], int, int]:
+    """Let the oldest go until what is stored is at most ``ceiling``; return also what that frees, and what is above."""
+    stored = Ceiling(ledger, {verdict.head.id for verdict in verdicts if not verdict.stays})
+    over, freed, above = set(), 0, stored.stored
+    for verdict in sorted(verdicts, key=lambda one: (one.head.moment, one.head.id)):
+        if above > ceiling and verdict.stays and not verdict.fixed:
+            over.add(verdict.head.id)
+            freed += stored.remove(verdict.head.id)
+            above = stored.stored
+    return [replace(one, over=one.head.id in over) for one in verdicts], freed, max(0, above - ceiling)
 
 
-_UNTOUCHED = {"pinned", "manual", "recent backup", "newest", "auto-backup", "imported", "scheduled"}
-"""Reasons that are no rules."""
+def _leaned(ledger: Ledger) -> int:
+    return sum(map(ledger.graph.size_of, ledger.only_leaned_on()))
+
+
+def _carried_out(vault: Vault, verdict: Verdict) -> Verdict:
+    if verdict.stays:
+        return verdict
+    try:
+        mark_deleted(vault, verdict.head.id)
+    except UsageError:
+        return Verdict(verdict.head, ("pinned",), fixed=True)
+    return verdict

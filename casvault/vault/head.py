@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from casvault.manifest.label import Label
+from casvault.manifest.stamp import from_iso
 
 __all__ = ["Head"]
 
@@ -38,6 +40,12 @@ class Head:
     def saved_at(self) -> str | None:
         """When the trainer saved what it holds, ISO 8601 in UTC."""
         return self.document["saved_at"]  # type: ignore[no-any-return]
+
+    @property
+    def moment(self) -> datetime:
+        """When the trainer saved it, in UTC, but never after it was taken: a file's time may be anything."""
+        created = from_iso(self.created)
+        return created if self.saved_at is None else min(from_iso(self.saved_at), created)
 
     @property
     def kind(self) -> str:
