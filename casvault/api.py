@@ -15,7 +15,7 @@ from casvault.check import VerifyResult, verify
 from casvault.delete import DeleteResult, delete, plan_delete, undelete
 from casvault.diff import Diff, diff
 from casvault.edit import Edit, edit
-from casvault.errors import Cancelled, CasvaultError
+from casvault.errors import Cancelled, CasvaultError, NotFound
 from casvault.export import ExportResult, export
 from casvault.gc import GcResult, collect
 from casvault.health.examine import Health, health
@@ -139,9 +139,12 @@ class Vault(StoredVault):
     ) -> SnapshotResult:
         return take(self, lambda: find_again(model), annotation, patience or Patience(), progress, read_all=read_all)
 
-    def snapshots(self, model: str | None = None) -> list[Head]:
-        """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it."""
-        heads = self.heads()
+    def snapshots(self, model: str | None = None, *, deleted: bool = False) -> list[Head]:
+        """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it.
+
+        With ``deleted`` of those instead that were deleted and that gc has not collected.
+        """
+        heads = [head for head in self.heads(deleted=deleted) if head.label.deleted == deleted]
         return heads if model is None else heads_of_model(heads, model, self.home)
 
     def find(self, reference: str) -> Head:
@@ -236,10 +239,15 @@ class Vault(StoredVault):
 
     def undelete(self, reference: str) -> Head:
         """Bring a deleted snapshot back; raises NotFound, also where gc has freed its space, AmbiguousError, Locked."""
-        gone = [head for head in self.heads(deleted=True) if head.label.deleted]
         if Stamp.valid(reference):
             return undelete(self, reference)
-        return undelete(self, resolve_snapshot(reference, gone).id)
+        try:
+            found = resolve_snapshot(reference, self.snapshots(deleted=True))
+        except NotFound as error:
+            raise NotFound(
+                f"no deleted snapshot is called {reference!r}; `casvault list --deleted` shows those there are."
+            ) from error
+        return undelete(self, found.id)
 
     def gc(self, *, dry_run: bool = False, recode: bool = True, progress: Progress | None = None) -> GcResult:
         """Free what no snapshot needs, and ``recode`` what only props up deltas; with ``dry_run`` only tell.
@@ -272,12 +280,15 @@ class Vault(StoredVault):
             self.gc()
         return plan
 
-    def thin(self, *references: str) -> ThinResult:
-        """Let snapshots give up their optimizers; `unthin` can undo it until gc.
+    def thin(self, *references: str, gc: bool = False) -> ThinResult:
+        """Let snapshots give up their optimizers; `unthin` can undo it until gc, not with ``gc``.
 
         Raises NotFound, AmbiguousError, UsageError for a pinned one and one without an optimizer, Locked, NoSpace.
         """
-        return thin(self, [self.find(reference).id for reference in references])
+        result = thin(self, [self.find(reference).id for reference in references])
+        if gc:
+            self.gc()
+        return result
 
     def plan_thin(self, *references: str) -> ThinResult:
         """Return what `thin` would do, and what gc would free for it."""

@@ -7,16 +7,17 @@ that hold nothing else are given up, that a label says so, and that it can be un
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from casvault.errors import NotFound, UsageError
 from casvault.manifest.label import Label
-from casvault.manifest.stamp import from_iso
 from casvault.models import kind_named
 from casvault.objects import is_there
 from casvault.usage.holdings import Holding
+from casvault.usage.ledger import Ledger
 from casvault.usage.usage import account
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
@@ -26,31 +27,48 @@ __all__ = ["ThinResult", "old_snapshots", "plan_thin", "thin", "unthin"]
 
 @dataclass(frozen=True)
 class ThinResult:
-    """What was thinned, or would be: id -> paths that go. ``frees_bytes`` is what gc frees for it."""
+    """What was thinned, or would be: id -> paths that go. ``frees_bytes`` is what gc frees for it.
+
+    ``leaned_bytes`` besides are bases of other snapshots' deltas, which stay until gc codes those anew.
+    """
 
     heads: tuple[Head, ...]
     files: dict[str, tuple[str, ...]]
     frees_bytes: int
+    leaned_bytes: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the result for `--json`."""
         return {
             "thinned": {id: list(paths) for id, paths in self.files.items()},
             "frees_bytes": self.frees_bytes,
+            "leaned_bytes": self.leaned_bytes,
         }
 
 
 def old_snapshots(vault: Vault, older_than: timedelta, keep_last: int = 0, now: datetime | None = None) -> list[str]:
-    """Return the ids of snapshots that may be thinned by age: not the last ``keep_last`` of a model, no pinned one."""
-    before = (now or datetime.now(timezone.utc)) - older_than
+    """Return the ids of snapshots that may be thinned by age, oldest first; raises UsageError below 0.
+
+    Pinned ones are none of them, nor are the last ``keep_last`` of a model, broken ones not counted, nor the newest
+    that is whole and healthy: training could not go on from the vault.
+    """
+    if keep_last < 0 or older_than < timedelta():
+        raise UsageError("say 0 or more for how many are kept whole, and for how old the others are.")
+    now = now or datetime.now(timezone.utc)
     by_model: dict[tuple[str, str], list[Head]] = {}
     for head in vault.heads():
         by_model.setdefault((head.model_name, head.source), []).append(head)
     found = []
     for heads in by_model.values():
-        for head in heads[: len(heads) - keep_last] if keep_last else heads:
-            if from_iso(head.created) < before and not head.label.pinned and _optimizers(vault, head):
-                found.append(head.id)
+        newest_first = sorted(heads, key=lambda head: (head.moment, head.id), reverse=True)
+        sound = [head for head in newest_first if head.healthy and not head.incomplete]
+        kept = {head.id for head in (*newest_first[:keep_last], *sound[: max(keep_last, 1)])}
+        for head in heads:
+            old = now - head.moment > older_than and head.id not in kept and not head.label.pinned
+            # A model of a kind that only a newer casvault knows is left alone.
+            with suppress(UsageError):
+                if old and _optimizers(vault, head):
+                    found.append(head.id)
     return sorted(found)
 
 
@@ -71,11 +89,10 @@ def plan_thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
     with vault.locks.shared("thin"):
         vault.objects.forget()
         ledger, _ = account(vault)
-        freed = 0
-        for holding in ledger.holdings.snapshots:
-            if holding.id in files:
-                freed += ledger.replace(_without(vault, holding, files[holding.id]))
-    return ThinResult(tuple(heads.values()), files, freed)
+        then = tuple(_without(vault, one, files.get(one.id, ())) for one in ledger.holdings.snapshots)
+    after = Ledger(replace(ledger.holdings, snapshots=then), ledger.graph)
+    freed = ledger.stored_in_all() - after.stored_in_all()
+    return ThinResult(tuple(heads.values()), files, freed, max(0, _leaned(after) - _leaned(ledger)))
 
 
 def thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
@@ -114,10 +131,16 @@ def _optimizers(vault: Vault, head: Head) -> tuple[str, ...]:
 
 def _without(vault: Vault, holding: Holding, paths: Sequence[str]) -> Holding:
     """Return what a snapshot holds once these files are gone as well."""
+    if not paths:
+        return holding
     manifest = vault.manifest(holding.id)
     gone = {*holding.head.label.thinned, *paths}
     size = sum(file.size for file in manifest.files if file.path not in gone)
     return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.chunks(gone)}, size)
+
+
+def _leaned(ledger: Ledger) -> int:
+    return sum(map(ledger.graph.size_of, ledger.only_leaned_on()))
 
 
 def _check_unpinned(label: Label) -> None:

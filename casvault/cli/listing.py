@@ -24,9 +24,10 @@ _NOTES = 60
 
 @click.command("list")
 @click.argument("model", required=False)
+@click.option("--deleted", is_flag=True, help="Those that were deleted and can be brought back.")
 @common
 @click.pass_obj
-def command(named: str | None, model: str | None, as_json: bool, quiet: bool) -> None:
+def command(named: str | None, model: str | None, deleted: bool, as_json: bool, quiet: bool) -> None:
     """List the snapshots, newest first, or those of MODEL (its name, or a path to it)."""
     from casvault.vault.references import heads_of_model
     from casvault.vault.vault import Vault, open_vault
@@ -35,22 +36,26 @@ def command(named: str | None, model: str | None, as_json: bool, quiet: bool) ->
     vault = Vault(*open_vault(path), path)
     if vault.interrupted:
         finish(str(path))
-    heads = vault.heads()
+    heads = [head for head in vault.heads(deleted=deleted) if head.label.deleted == deleted]
     if model is not None:
         heads = heads_of_model(heads, model, vault.home)
     if as_json:
         print_json({"snapshots": [head.to_json() for head in heads]})
     elif not heads:
-        none = "There are no snapshots yet: casvault snapshot MODEL takes one."
-        say(
-            none if model is None else f"There are no snapshots of {plain(model)}; casvault list shows all.",
-            quiet=quiet,
-        )
+        say(_none(model, deleted), quiet=quiet)
     else:
         say(_render(heads))
     if vault.index.damaged:
         first = next(iter(vault.index.damaged.values()))
         raise PartialResult(f"{len(vault.index.damaged)} could not be read: {first} `casvault verify` tells more.")
+
+
+def _none(model: str | None, deleted: bool) -> str:
+    if model is not None:
+        return f"There are no {'deleted ' if deleted else ''}snapshots of {plain(model)}; casvault list shows all."
+    if deleted:
+        return "There is no deleted snapshot that could be brought back."
+    return "There are no snapshots yet: casvault snapshot MODEL takes one."
 
 
 def _render(heads: list[Head]) -> str:

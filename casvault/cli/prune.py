@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from casvault.cli.options import ask, common, make_progress, open_vault, print_json, say
+from casvault.cli.collecting import collect, will_free
+from casvault.cli.options import ask, common, open_vault, print_json, say
 from casvault.cli.quantities import DURATION, SIZE
 from casvault.cli.text import age, iteration, losses, plain, size, table
 from casvault.errors import PartialResult
-from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
     from casvault.prune import PrunePlan, Verdict
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _COUNT = click.IntRange(min=0)
+_NONE = "There are no snapshots to prune."
 
 
 @click.command("prune")
@@ -33,7 +34,7 @@ _COUNT = click.IntRange(min=0)
 @click.option("--keep-within", type=DURATION, help="All within this time before the newest: 12h, 7d, 2w.")
 @click.option("--max-bytes", type=SIZE, help="Then the oldest, until the vault stores no more: 20GB.")
 @click.option("--include-manual", is_flag=True, help="Also delete snapshots that people took.")
-@click.option("--gc", "collect", is_flag=True, help="Free the space at once; there is no undelete then.")
+@click.option("--gc", "collect_too", is_flag=True, help="Free the space at once; there is no undelete then.")
 @click.option("--dry-run", is_flag=True, help="Only say what stays and why, and what goes.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @common
@@ -51,7 +52,7 @@ def command(
     keep_within: timedelta | None,
     max_bytes: int | None,
     include_manual: bool,
-    collect: bool,
+    collect_too: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -69,25 +70,22 @@ def command(
         keep_last, keep_every, keep_hourly, keep_daily, keep_weekly, keep_best, keep_log, keep_within, max_bytes
     )
     plan = vault.plan_prune(rules, model=model, include_manual=include_manual)
-    if not dry_run and plan.goes:
+    if plan.goes and not dry_run:
         if not yes:
             say(_list(plan), err=True)
-            ask(f"Delete {_count(plan)}?", yes)
-        prune(vault, plan)
-    collected = vault.gc(progress=make_progress(quiet or as_json)) if collect and not dry_run else None
+            ask(f"Delete {_count(plan)}{' for good' if collect_too else ''}?", yes)
+        plan = prune(vault, plan)
+    if not as_json:
+        say(_list(plan) if dry_run else _done(plan), quiet=quiet and not dry_run)
+    collected = collect(vault, quiet=quiet, as_json=as_json) if collect_too and not dry_run else None
     if as_json:
         print_json({**plan.to_json(), "dry_run": dry_run, "gc": collected.to_json() if collected is not None else None})
-    elif dry_run:
-        say(_list(plan))
-    else:
-        say(f"Deleted {_count(plan)}.", quiet=quiet)
-        if collected is not None:
-            say(f"{size(collected.freed_bytes)} freed, {size(collected.remaining_bytes)} remain.", quiet=quiet)
-        elif plan.goes:
-            say(f"{size(plan.frees_bytes)} will be freed by `casvault gc` (or --gc).", quiet=quiet)
+    elif plan.goes and not dry_run and collected is None:
+        say(will_free(plan.frees_bytes, plan.leaned_bytes), quiet=quiet)
+        say("Until `casvault gc` runs, `casvault undelete` brings each back.", quiet=quiet)
     if plan.excess_bytes:
         raise PartialResult(
-            f"the vault still stores {size(plan.excess_bytes)} more than --max-bytes: the rest is protected."
+            f"even so the vault stores about {size(plan.excess_bytes)} more than --max-bytes: the rest is protected."
         )
 
 
@@ -96,14 +94,27 @@ def _count(plan: PrunePlan) -> str:
 
 
 def _list(plan: PrunePlan) -> str:
+    if not plan.verdicts:
+        return _NONE
     rows: list[tuple[str, ...]] = [("", "ID", "NAME", "MODEL", "ITERATION", "LOSS", "SAVED", "WHY")]
     rows += [_row(verdict) for verdict in reversed(plan.verdicts)]
-    return f"{table(rows)}\n{_count(plan)} go; gc will free {size(plan.frees_bytes)} for that."
+    if not plan.goes:
+        return f"{table(rows)}\n{_done(plan)}"
+    return f"{table(rows)}\n{_count(plan)} are to go. {will_free(plan.frees_bytes, plan.leaned_bytes)}"
+
+
+def _done(plan: PrunePlan) -> str:
+    if not plan.verdicts:
+        return _NONE
+    if plan.goes:
+        return f"Deleted {_count(plan)}."
+    manual = sum("manual" in verdict.reasons for verdict in plan.verdicts)
+    hint = f" People took {manual} of them; --include-manual lets the rules choose among those too." if manual else ""
+    return f"None of {len(plan.verdicts)} snapshots goes.{hint}"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
     head = verdict.head
-    why = "more than --max-bytes" if verdict.over else ", ".join(verdict.reasons) or "no rule keeps it"
     return (
         "keep" if verdict.stays else "delete",
         head.id[-6:],
@@ -111,6 +122,22 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
         plain(head.model_name),
         iteration(head.iteration),
         losses(head.loss),
-        age(from_iso(head.saved_at or head.created)),
-        why,
+        age(head.moment),
+        _why(verdict),
     )
+
+
+def _why(verdict: Verdict) -> str:
+    if verdict.over:
+        return "over --max-bytes"
+    return ", ".join(_WORDS.get(reason, reason) for reason in verdict.reasons) or "no rule keeps it"
+
+
+_RULES = ("last", "every", "hourly", "daily", "weekly", "best", "log", "within")
+_WORDS = {
+    "manual": "taken by people",
+    "newest": "the newest",
+    "fits": "there is room",
+    **{rule: f"--keep-{rule}" for rule in _RULES},
+}
+"""Reasons as people read them."""

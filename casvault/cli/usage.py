@@ -82,15 +82,21 @@ def _summary(found: Usage) -> str:
             for m in found.models
         ]
         lines += ["", table(rows, right=(1, 2, 3, 4))]
-    share = f" ({vault.stored_bytes / vault.logical_bytes:.1%})" if vault.logical_bytes else ""
+    # More than a whole is no share: then most of it belongs to snapshots that are gone.
+    part = vault.stored_bytes / (vault.logical_bytes or 1)
+    share = f", {part:.1%} of that" if 0 < part < 1 else ""
     facts = [
         ("All snapshots", size(vault.logical_bytes)),
-        ("Stored", f"{size(vault.stored_bytes)}{share} in {vault.objects:,} objects"),
+        ("Stored", f"{size(vault.stored_bytes)}{share}, in {vault.objects:,} objects"),
         ("Saved by dedup", size(vault.saved_by_dedup)),
         ("Saved by coding", size(vault.saved_by_coding)),
         ("Saved by deltas", size(vault.saved_by_deltas)),
-        ("Only leaned on", f"{size(vault.base_bytes)}, kept for the deltas of others"),
-        ("Reclaimable", f"{size(vault.reclaimable_bytes)}, freed by `casvault gc`"),
         ("Manifests, labels", size(vault.document_bytes)),
     ]
-    return "\n".join([*lines, "", table(facts)])
+    if vault.reclaimable_bytes:
+        facts.append(("To be freed", f"{size(vault.reclaimable_bytes)} of what is stored, by `casvault gc`"))
+    if vault.base_bytes:
+        facts.append(
+            ("Only leaned on", f"{size(vault.base_bytes)}, of snapshots that are gone; gc codes anew where that saves")
+        )
+    return "\n".join([*lines, "", table(facts)]) if found.snapshots else table(facts)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.drift import Drift
 from casvault import api
 from casvault.capture import Patience
 from casvault.snapshot import Annotation, take
 from tests.support.trainer import make_model
 
-__all__ = ["History", "make_drifting", "snapshot_of", "stored"]
+__all__ = ["History", "make_drifting", "make_training", "snapshot_of", "stored"]
 
 
 class History:
@@ -54,6 +55,20 @@ def make_drifting(folder: Path, count: int) -> tuple[api.Vault, list[str]]:
         np.save(place / "weights.npy", weights)
         ids.append(snapshot_of(vault, place))
         weights += random.standard_normal(weights.shape).astype("f4") * np.float32(1e-6)
+    return vault, ids
+
+
+def make_training(folder: Path, count: int, size: int = 3_000_000) -> tuple[api.Vault, list[str]]:
+    """Make ``count`` snapshots of a model that moves as a real training does: its optimizers lean on each other too."""
+    vault = api.init(folder / ".casvault")
+    place = folder / "workspace" / "model"
+    drift = Drift(place, size)
+    ids = []
+    for number in range(count):
+        if number:
+            drift.move()
+        drift.save(place)
+        ids.append(snapshot_of(vault, place))
     return vault, ids
 
 
