@@ -30,15 +30,16 @@ class Edit:
     def apply(self, label: Label) -> Label:
         """Return the label with the change made; raises UsageError for what cannot be kept."""
         tags = [*label.tags, *(check_tag(tag) for tag in self.tag)]
-        missing = [tag for tag in self.untag if tag not in tags]
+        untag = [tag.strip() for tag in self.untag]
+        missing = [tag for tag in untag if tag not in tags]
         if missing:
-            raise UsageError(f"the snapshot has no tag {missing[0]!r}.")
+            raise UsageError(f"the snapshot has no tag {missing[0]!r}; `casvault show` tells those that it has.")
         return replace(
             label,
             name=label.name if self.name is None else check_name(self.name),
             notes=label.notes if self.notes is None else check_notes(self.notes),
             pinned=label.pinned if self.pinned is None else self.pinned,
-            tags=tuple(dict.fromkeys(tag for tag in tags if tag not in self.untag)),
+            tags=tuple(dict.fromkeys(tag for tag in tags if tag not in untag)),
         )
 
 

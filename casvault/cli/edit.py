@@ -39,4 +39,5 @@ def command(
         print_json(head.to_json())
         return
     marks = [*(["pinned"] if head.label.pinned else []), *(f"#{plain(one)}" for one in head.label.tags)]
-    say(f"Snapshot '{plain(head.title)}' ({head.id}){': ' if marks else ''}{', '.join(marks)}", quiet=quiet)
+    told = f": {', '.join(marks)}" if marks else ""
+    say(f"Changed snapshot '{plain(head.title)}' ({head.id}){told}.", quiet=quiet)
