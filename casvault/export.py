@@ -66,13 +66,13 @@ def export(
     """Write a snapshot to the zip file ``path``; with ``weights_only`` without optimizers.
 
     The files are stored as they are: numbers do not get smaller in a zip. Raises UsageError where something is at
-    ``path`` already, DamageError, NoSpace, StorageError, Locked, Cancelled; then nothing is left behind.
+    ``path`` already or no folder around it, DamageError, NoSpace, StorageError, Locked, Cancelled; then nothing is left
+    behind, and what was there before is there still.
     """
     import zipfile
 
     progress, path = progress or Progress(), Path(os.path.abspath(path))
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise UsageError(f"{path} is there already; say another file, or --overwrite.")
+    _check_place(path, overwrite)
     manifest = vault.manifest(head.id)
     kind = kind_named(manifest.model_kind)
     wanted = [
@@ -106,6 +106,15 @@ def export(
         size=size,
         faces=tuple(file.path for file in wanted if kind.holds_pictures(file.role)),
     )
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; say a file in it, such as {path / 'model.zip'}.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} is there already; say another file, or --overwrite.")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}; make it first, or say another one.")
 
 
 def _add(vault: Vault, archive: zipfile.ZipFile, file: FileEntry, progress: Progress) -> None:

@@ -29,6 +29,12 @@ def command(
         return
     say(f"Wrote {len(result.files)} files, {size(result.size)}, to {plain(str(result.path))}.", quiet=quiet)
     if result.left_out:
-        say(f"Left out: {plain(', '.join(result.left_out))}.", quiet=quiet)
+        say(f"Left out: {plain(', '.join(result.left_out))}; the trainer starts an optimizer afresh.", quiet=quiet)
+    if result.head.incomplete:
+        say("Warning: this snapshot is not one whole save; the trainer would start what is missing anew.", err=True)
     if result.faces:
-        say(f"Warning: {plain(', '.join(result.faces))} holds face images of the training.", err=True)
+        say(
+            f"Warning: {plain(', '.join(result.faces))} holds pictures of the faces that are trained; "
+            "whoever gets the file can look at them.",
+            err=True,
+        )
