@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import click
 
 __all__ = ["DURATION", "SIZE"]
 
-_DURATION = re.compile(r"(\d{1,6})\s*(m|h|d|w)")
+_DURATION = re.compile(r"([0-9]{1,6})\s*(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([kMGT]?i?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*((?:[kMGT]i?)?)B?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -38,7 +39,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if match is None:
             self.fail(f"{value!r} is no size; say it as 500MB, 20GB or 1.5TB.", param, ctx)
         unit = match[2].lower()
-        return int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit.rstrip("i")])
+        return int(Decimal(match[1]) * (1024 if unit.endswith("i") else 1000) ** _POWERS[unit.rstrip("i")])
 
 
 DURATION = _Duration()
