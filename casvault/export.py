@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,6 @@ def export(
     ``path`` already or no folder around it, DamageError, NoSpace, StorageError, Locked, Cancelled; then nothing is left
     behind, and what was there before is there still.
     """
-    import zipfile
-
     progress, path = progress or Progress(), Path(os.path.abspath(path))
     _check_place(path, overwrite)
     manifest = vault.manifest(head.id)
@@ -80,8 +78,25 @@ def export(
         for file in manifest.files
         if file.path not in head.label.thinned and not (weights_only and kind.is_optimizer(file.role))
     ]
-    temp = path.with_name(f".{os.urandom(8).hex()}{TEMP_SUFFIX}")
     progress.start("exporting", sum(file.size for file in wanted))
+    size = _write(vault, path, wanted, progress)
+    progress.finish()
+    names = {file.path for file in wanted}
+    return ExportResult(
+        head=head,
+        path=path,
+        files=tuple(file.path for file in wanted),
+        left_out=tuple(file.path for file in manifest.files if file.path not in names),
+        size=size,
+        faces=tuple(file.path for file in wanted if kind.holds_pictures(file.role)),
+    )
+
+
+def _write(vault: Vault, path: Path, wanted: Sequence[FileEntry], progress: Progress) -> int:
+    """Write the zip beside its place, then put it there; return its bytes."""
+    import zipfile
+
+    temp = path.with_name(f".{os.urandom(8).hex()}{TEMP_SUFFIX}")
     try:
         with vault.locks.shared("export"), storage_errors(f"writing {path}"):
             vault.objects.forget()
@@ -96,16 +111,7 @@ def export(
             sync_folder(path.parent)
     finally:
         temp.unlink(missing_ok=True)
-    progress.finish()
-    names = {file.path for file in wanted}
-    return ExportResult(
-        head=head,
-        path=path,
-        files=tuple(file.path for file in wanted),
-        left_out=tuple(file.path for file in manifest.files if file.path not in names),
-        size=size,
-        faces=tuple(file.path for file in wanted if kind.holds_pictures(file.role)),
-    )
+    return size
 
 
 def _check_place(path: Path, overwrite: bool) -> None:
