@@ -24,16 +24,16 @@ _NONE = "There are no snapshots to prune."
 
 @click.command("prune")
 @click.argument("model", required=False)
-@click.option("--keep-last", type=_COUNT, default=0, metavar="N", help="The newest N.")
-@click.option("--keep-every", type=_COUNT, default=0, metavar="N-iterations", help="One for every N iterations.")
-@click.option("--keep-hourly", type=_COUNT, default=0, metavar="N", help="The newest of each of the last N hours.")
-@click.option("--keep-daily", type=_COUNT, default=0, metavar="N", help="The newest of each of the last N days.")
-@click.option("--keep-weekly", type=_COUNT, default=0, metavar="N", help="The newest of each of the last N weeks.")
-@click.option("--keep-best", type=_COUNT, default=0, metavar="N", help="The N with the lowest mean loss.")
-@click.option("--keep-log", is_flag=True, help="The first at or after 1, 2, 4, 8 ... iterations.")
-@click.option("--keep-within", type=DURATION, help="All within this time before the newest: 12h, 7d, 2w.")
-@click.option("--max-bytes", type=SIZE, help="Then the oldest, until the vault stores no more: 20GB.")
-@click.option("--include-manual", is_flag=True, help="Also delete snapshots that people took.")
+@click.option("--keep-last", type=_COUNT, default=0, metavar="N", help="Keep the newest N.")
+@click.option("--keep-every", type=_COUNT, default=0, metavar="N", help="Keep one for every N iterations.")
+@click.option("--keep-hourly", type=_COUNT, default=0, metavar="N", help="Keep the newest of each of the last N hours.")
+@click.option("--keep-daily", type=_COUNT, default=0, metavar="N", help="Keep the newest of each of the last N days.")
+@click.option("--keep-weekly", type=_COUNT, default=0, metavar="N", help="Keep the newest of each of the last N weeks.")
+@click.option("--keep-best", type=_COUNT, default=0, metavar="N", help="Keep the N with the lowest mean loss.")
+@click.option("--keep-log", is_flag=True, help="Keep the first at or after 1, 2, 4, 8 ... iterations.")
+@click.option("--keep-within", type=DURATION, help="Keep all within this time before the newest: 12h, 7d, 2w.")
+@click.option("--max-bytes", type=SIZE, help="Then delete the oldest until the vault stores no more: 20GB.")
+@click.option("--include-manual", is_flag=True, help="Let rules choose among snapshots that people took, too.")
 @click.option("--gc", "collect_too", is_flag=True, help="Free the space at once; there is no undelete then.")
 @click.option("--dry-run", is_flag=True, help="Only say what stays and why, and what goes.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -58,10 +58,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Delete by rule, of MODEL or of all models; gc frees. Rules work on each run of each model and add up.
+    """Delete the snapshots of MODEL, or of all models, that no rule keeps; gc frees their space.
 
-    Pinned snapshots, those that people took, automatic backups of the last week and the newest whole one of each run
-    always stay.
+    Rules look at each run of each model by itself, and what one of them keeps stays. Pinned snapshots, those that
+    people took, automatic backups of the last week and the newest whole, healthy one of each run always stay.
     """
     from casvault.prune import Rules, prune
 

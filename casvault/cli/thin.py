@@ -23,7 +23,9 @@ __all__ = ["command"]
 @click.command("thin")
 @click.argument("snapshots", nargs=-1, metavar="[SNAPSHOT]...")
 @click.option("--older-than", type=DURATION, help="All older than this: 12h, 7d, 2w.")
-@click.option("--keep-last", type=click.IntRange(min=0), default=0, help="But not the last N of a model, at least 1.")
+@click.option(
+    "--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="But not the last N of a model, at least 1."
+)
 @click.option("--undo", "take_back", is_flag=True, help="Give SNAPSHOTs their optimizers back, which works until gc.")
 @click.option("--gc", "collect_too", is_flag=True, help="Free the space at once; there is no --undo then.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go, and what that frees.")
