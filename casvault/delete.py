@@ -55,9 +55,9 @@ def plan_delete(vault: Vault, ids: Sequence[str]) -> DeleteResult:
         # While a manifest cannot be read nobody can tell what is needed; deleting that one is a way out.
         return DeleteResult(heads, unreadable, None, None, None)
     reclaimable = found.stored_bytes - ledger.stored_in_all()
-    leaned = ledger.graph.size_of(ledger.only_leaned_on())
+    leaned = ledger.leaned_bytes()
     frees = sum(ledger.remove(head.id) for head in heads)
-    more = ledger.graph.size_of(ledger.only_leaned_on()) - leaned
+    more = ledger.leaned_bytes() - leaned
     return DeleteResult(heads, unreadable, frees, more, reclaimable)
 
 

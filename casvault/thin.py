@@ -92,7 +92,7 @@ def plan_thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
         then = tuple(_without(vault, one, files.get(one.id, ())) for one in ledger.holdings.snapshots)
     after = Ledger(replace(ledger.holdings, snapshots=then), ledger.graph)
     freed = ledger.stored_in_all() - after.stored_in_all()
-    return ThinResult(tuple(heads.values()), files, freed, max(0, _leaned(after) - _leaned(ledger)))
+    return ThinResult(tuple(heads.values()), files, freed, max(0, after.leaned_bytes() - ledger.leaned_bytes()))
 
 
 def thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
@@ -137,10 +137,6 @@ def _without(vault: Vault, holding: Holding, paths: Sequence[str]) -> Holding:
     gone = {*holding.head.label.thinned, *paths}
     size = sum(file.size for file in manifest.files if file.path not in gone)
     return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.chunks(gone)}, size)
-
-
-def _leaned(ledger: Ledger) -> int:
-    return sum(map(ledger.graph.size_of, ledger.only_leaned_on()))
 
 
 def _check_unpinned(label: Label) -> None:

@@ -59,23 +59,6 @@ def test_what_a_set_frees_is_what_the_others_do_not_need(
     assert bases == ledger.needed() - pending.union(*left)
 
 
-@given(objects(), st.lists(chunks, min_size=1, max_size=6), chunks, st.data())
-def test_thinning_frees_what_nobody_needs_any_more(
-    found: list[ObjectName], held: list[set[str]], pending: set[str], data: st.DataObject
-) -> None:
-    made = holdings(held, pending)
-    ledger = Ledger(made, ObjectGraph(found))
-    left = {
-        place: data.draw(st.sets(st.sampled_from(sorted(digests)))) if digests else set()
-        for place, digests in enumerate(held)
-    }
-    freed = 0
-    for place, digests in left.items():
-        old = made.snapshots[place]
-        freed += ledger.replace(Holding(old.head, dict.fromkeys(sorted(digests), 1000), 0))
-    assert freed == needed_bytes(found, held, pending) - needed_bytes(found, list(left.values()), pending)
-
-
 @given(objects(), st.lists(chunks, min_size=1, max_size=6))
 def test_what_the_first_so_many_take(found: list[ObjectName], held: list[set[str]]) -> None:
     ledger = Ledger(holdings(held, set()), ObjectGraph(found))

@@ -112,7 +112,6 @@ def _result(
     # What was begun may never have come to be: only what a later sweep found was written.
     there = {name for plan in done[1:] for name in plan.ledger.graph.names}
     later = sum(plan.freed_bytes for plan in done[1:]) - sum(name.size for name in set(made) & there)
-    bases = last.ledger.only_leaned_on()
     return GcResult(
         deleted_objects=sum(plan.objects for plan in done),
         freed_bytes=first.freed_bytes + later,
@@ -120,7 +119,7 @@ def _result(
         recoding_freed_bytes=later,
         forgotten_snapshots=tuple(id for plan in done for id in plan.forgotten),
         remaining_bytes=last.ledger.stored_in_all(),
-        base_bytes=last.ledger.graph.size_of(bases),
+        base_bytes=last.ledger.leaned_bytes(),
         dry_run=dry_run,
         unfinished=unfinished,
     )

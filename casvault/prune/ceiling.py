@@ -45,4 +45,4 @@ class Ceiling:
     def _won(self, base: str) -> int:
         """Return what doing without a base wins: one of those that lean on it takes its place, and its own is free."""
         graph, needed = self._ledger.graph, self._ledger.needed()
-        return min((graph.size_of(one) for one in graph.leaning.get(base, ()) if one in needed), default=0)
+        return min((graph.sizes[one] for one in graph.leaning.get(base, ()) if one in needed), default=0)

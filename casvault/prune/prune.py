@@ -105,13 +105,13 @@ def plan_prune(
         ledger, _ = account(vault)
     heads = [holding.head for holding in ledger.holdings.snapshots if among is None or holding.id in among]
     verdicts = judge(heads, rules, kinds, include_manual, now or datetime.now(timezone.utc))
-    leaned = _leaned(ledger)
+    leaned = ledger.leaned_bytes()
     freed = sum(ledger.remove(verdict.head.id) for verdict in verdicts if not verdict.stays)
     excess = 0
     if rules.max_bytes is not None:
         verdicts, more, excess = _below(ledger, verdicts, rules.max_bytes)
         freed += more
-    return PrunePlan(tuple(verdicts), freed, max(0, _leaned(ledger) - leaned), excess)
+    return PrunePlan(tuple(verdicts), freed, max(0, ledger.leaned_bytes() - leaned), excess)
 
 
 def prune(vault: Vault, plan: PrunePlan) -> PrunePlan:
@@ -181,10 +181,6 @@ def _below(ledger: Ledger, verdicts: Sequence[Verdict], ceiling: int) -> tuple[l
             freed += stored.remove(verdict.head.id)
             above = stored.stored
     return [replace(one, over=one.head.id in over) for one in verdicts], freed, max(0, above - ceiling)
-
-
-def _leaned(ledger: Ledger) -> int:
-    return sum(map(ledger.graph.size_of, ledger.only_leaned_on()))
 
 
 def _carried_out(vault: Vault, verdict: Verdict) -> Verdict:

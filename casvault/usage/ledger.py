@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 
 from casvault.objects import ObjectGraph
-from casvault.usage.holdings import Holding, Holdings
+from casvault.usage.holdings import Holdings
 
 __all__ = ["Ledger"]
 
@@ -66,16 +66,14 @@ class Ledger:
         """Take a snapshot out of the ledger, as if it was deleted; return the bytes that this frees."""
         return self._drop(self._needs.pop(id))
 
-    def replace(self, holding: Holding) -> int:
-        """Let a snapshot hold less than it did, as if it was thinned; return the bytes that this frees."""
-        before = self._needs[holding.id]
-        self._needs[holding.id] = after = self.graph.needs(holding.chunks)
-        return self._drop(before - after)
-
     def only_leaned_on(self) -> set[str]:
         """Return the chunks that no snapshot holds, kept since others lean on them."""
         held = set(self.holdings.pending).union(*(h.chunks for h in self.holdings.snapshots if h.id in self._needs))
         return self._count.keys() - held
+
+    def leaned_bytes(self) -> int:
+        """Return the bytes of what is only leaned on."""
+        return self.graph.size_of(self.only_leaned_on())
 
     def _drop(self, digests: Iterable[str]) -> int:
         gone = []

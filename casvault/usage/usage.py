@@ -213,7 +213,7 @@ def _whole(ledger: Ledger, found: Survey, documents: int) -> VaultUsage:
         saved_by_dedup=logical + pictures - sum(plain.values()),
         saved_by_coding=saved[False],
         saved_by_deltas=saved[True],
-        base_bytes=ledger.graph.size_of(ledger.only_leaned_on()),
+        base_bytes=ledger.leaned_bytes(),
         document_bytes=documents,
     )
 
