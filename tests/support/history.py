@@ -40,7 +40,7 @@ class History:
 def snapshot_of(vault: api.Vault, folder: Path, kind: str = "scheduled", name: str | None = None) -> str:
     """Take a snapshot of this kind of the one model in ``folder``; return its id."""
     (found,) = vault.models(folder)
-    return take(vault, lambda: found, Annotation(name, kind=kind), Patience(seconds=5)).id
+    return take(vault, lambda: found, Annotation(name, kind=kind), Patience(0.0)).id
 
 
 def make_drifting(folder: Path, count: int) -> tuple[api.Vault, list[str]]:
