@@ -6,7 +6,7 @@ passed in is told how far it is, and can cancel it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,6 +43,8 @@ from casvault.vault.places import all_in_place, models_at, only, place_of
 from casvault.vault.references import heads_of_model, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
+from casvault.watch import RETENTION, Event, Rhythm, Watcher
+from casvault.watch.events import Hook
 
 __all__ = ["Vault", "init", "open"]
 
@@ -348,6 +350,33 @@ class Vault(StoredVault):
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
         return diff(self, a, b, progress)
+
+    def watch(
+        self,
+        model: str | Path,
+        *,
+        model_name: str | None = None,
+        rhythm: Rhythm | None = None,
+        retention: Rules | None = RETENTION,
+        poll: float = 5.0,
+        command: str | None = None,
+        tell: Callable[[Event], None] | None = None,
+    ) -> Watcher:
+        """Return a watch over ``model``: its ``run`` takes snapshots as ``rhythm`` says until ``stop`` is called.
+
+        ``retention`` is applied to snapshots that a watch took, None keeps all. ``command`` is run for events, ``tell``
+        is called with each. ``poll`` are the seconds between two looks.
+        """
+        return Watcher(
+            self,
+            model,
+            model_name,
+            (rhythm or Rhythm()).checked(),
+            retention,
+            poll,
+            tell=tell or (lambda event: None),
+            hook=Hook(command, str(self.path)) if command is not None else None,
+        )
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""

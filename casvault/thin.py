@@ -57,7 +57,7 @@ def old_snapshots(vault: Vault, older_than: timedelta, keep_last: int = 0, now: 
     now = now or datetime.now(timezone.utc)
     by_model: dict[tuple[str, str], list[Head]] = {}
     for head in vault.heads():
-        by_model.setdefault((head.model_name, head.source), []).append(head)
+        by_model.setdefault((head.model_name, head.place), []).append(head)
     found = []
     for heads in by_model.values():
         newest_first = sorted(heads, key=lambda head: (head.moment, head.id), reverse=True)

@@ -24,7 +24,7 @@ from tests.support.trainer import NAME, copy_as_it_comes, make_model
 
 AT_ONCE = Patience(0.0)
 module: Any = importlib.import_module("casvault.capture.capture")
-watch: Any = importlib.import_module("casvault.capture.watch")
+watch: Any = importlib.import_module("casvault.capture.waiting")
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_no_snapshot_of_500_is_a_mixture(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_written_in_place_is_never_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A generic model: nothing in it tells that it is half-written but that it changes."""
     monkeypatch.setattr(module, "_POLL", 0.01)
-    monkeypatch.setattr(importlib.import_module("casvault.capture.watch"), "_REST", 0.1)
+    monkeypatch.setattr(importlib.import_module("casvault.capture.waiting"), "_REST", 0.1)
     path = tmp_path / "ckpt" / "weights.bin"
     path.parent.mkdir()
     path.write_bytes(bytes([0]) * _PIECE * 8)

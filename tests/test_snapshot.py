@@ -241,7 +241,7 @@ def test_a_stale_temporary_file_is_not_captured(
     vault: api.Vault, model: SampleModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("casvault.capture.capture")
-    watch = importlib.import_module("casvault.capture.watch")
+    watch = importlib.import_module("casvault.capture.waiting")
     monkeypatch.setattr(watch, "_SETTLE", 0.05)
     monkeypatch.setattr(module, "_POLL", 0.01)
     (model.folder / f"{NAME}_encoder.npy.tmp").write_bytes(b"half")

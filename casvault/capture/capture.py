@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from casvault.capture.sources import PathSource, copy_away, hold
-from casvault.capture.watch import Patience, Watch
+from casvault.capture.waiting import Patience, Waiting
 from casvault.errors import IncompleteSave, NotFound, StorageError
 from casvault.files.identity import FileIdentity
 from casvault.files.shared_open import name_is_free_at_once, open_shared
@@ -149,20 +149,20 @@ def capture(
     be read.
     """
     progress = progress or Progress()
-    watch = Watch(find(), patience)
+    waiting = Waiting(find(), patience)
     while True:
         attempt = _attempt(find(), known)
-        reason = watch.judge(attempt.model, attempt.incomplete)
-        if reason is None or (watch.only_restless and watch.over()):
+        reason = waiting.judge(attempt.model, attempt.incomplete)
+        if reason is None or (waiting.only_restless and waiting.over()):
             return attempt
-        if watch.over():
-            if patience.allow_incomplete and not watch.awaits_save:
+        if waiting.over():
+            if patience.allow_incomplete and not waiting.awaits_save:
                 attempt.incomplete = reason
                 return attempt
             attempt.close()
-            raise watch.given_up(attempt.model, reason)
+            raise waiting.given_up(attempt.model, reason)
         attempt.close()
-        progress.message(reason if watch.awaits_save else f"waiting for a whole save: {reason}")
+        progress.message(reason if waiting.awaits_save else f"waiting for a whole save: {reason}")
         progress.check()
         time.sleep(_POLL)
 

@@ -60,7 +60,7 @@ def _none(model: str | None, deleted: bool) -> str:
 
 def _render(heads: list[Head]) -> str:
     now = datetime.now(timezone.utc)
-    key = lambda head: (head.model_name, head.source)  # noqa: E731
+    key = lambda head: (head.model_name, head.place)  # noqa: E731
     blocks = []
     for (name, source), group in groupby(sorted(heads, key=key), key=key):
         mine = sorted(group, key=lambda head: head.id, reverse=True)

@@ -29,6 +29,7 @@ COMMANDS = {
     "diff": ("diff", "Compare two snapshots, or a snapshot with a live model."),
     "restore": ("restore", "Bring a snapshot back, exactly, with a backup of what is there."),
     "undo": ("undo", "Go back to what was there before the last restore."),
+    "watch": ("watch", "Take a snapshot after each save, and keep those by rule."),
     "delete": ("delete", "Delete snapshots; until gc they can be brought back."),
     "undelete": ("undelete", "Bring a deleted snapshot back."),
     "gc": ("gc", "Free the space of what was deleted or thinned."),

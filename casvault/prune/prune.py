@@ -128,7 +128,7 @@ def judge(
     """Return what becomes of each of ``heads`` (all of a run or none, oldest first), but for the ceiling."""
     runs: dict[tuple[str, str, int], list[Head]] = {}
     for head in heads:
-        runs.setdefault((head.model_name, head.source, head.document["run"]), []).append(head)
+        runs.setdefault((head.model_name, head.place, head.document["run"]), []).append(head)
     reasons = {head.id: _protected(head, kinds, include_manual, now) for head in heads}
     fixed = {id for id, found in reasons.items() if found}
     for run in runs.values():

@@ -78,6 +78,11 @@ class Head:
         return str(self.document["model"]["source"])
 
     @property
+    def place(self) -> str:
+        """Where its model is at home: the source, or of a step (checkpoint-500) the folder that all steps are in."""
+        return str((self.document["meta"] or {}).get("steps_of") or self.source)
+
+    @property
     def iteration(self) -> int | None:
         """The trainer's iteration."""
         return self.document["iteration"]  # type: ignore[no-any-return]

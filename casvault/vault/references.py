@@ -102,7 +102,7 @@ def _latest(text: str, back: int, heads: Sequence[Head]) -> Head:
     own = {head.model_name for head in usable if head.kind != "imported"}
     usable = [head for head in usable if head.kind != "imported" or head.model_name not in own]
     models = sorted({head.model_name for head in usable})
-    places = sorted({head.source for head in usable})
+    places = sorted({head.place for head in usable})
     if len(models) > 1:
         raise AmbiguousError(
             f"{text!r} could be a snapshot of {' or '.join(models[:_SHOWN])}; "

@@ -12,7 +12,7 @@ from casvault.errors import IncompleteSave
 from casvault.files.identity import FileIdentity
 from casvault.models import Model, kind_named
 
-__all__ = ["Patience", "Watch"]
+__all__ = ["Patience", "Waiting"]
 
 _SETTLE = 0.5
 """Seconds for which a leftover .tmp must not change to be taken for stale."""
@@ -36,7 +36,7 @@ class Patience:
     still: float = 12.0
 
 
-class Watch:
+class Waiting:
     """What was seen over several attempts: whether anything moves, and whether it is time to give up.
 
     ``awaits_save``: the next save has not come yet. ``only_restless``: all that speaks against the last attempt is that
