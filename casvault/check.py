@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casvault.errors import Cancelled, CasvaultError
-from casvault.objects import ObjectName
+from casvault.objects import ObjectGraph, ObjectName
 from casvault.progress import Progress
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
@@ -93,22 +93,14 @@ def _wanted(vault: Vault, damaged: dict[str, str]) -> dict[str, set[str]]:
 
 
 def _heads(vault: Vault, damaged: dict[str, str]) -> list[Head]:
-    heads = vault.index.read(cached=False)
-    damaged.update({key: str(error) for key, error in vault.index.damaged.items()})
-    return heads
+    found = vault.index.read(cached=False)
+    damaged.update({key: str(error) for key, error in found.damaged.items()})
+    return found.heads
 
 
 def _usable(objects: Iterable[ObjectName], broken: dict[str, str]) -> set[str]:
     """Return the digests that some object gives, counting bases: a delta without its base gives nothing."""
-    whole = [name for name in objects if name.blob not in broken]
-    usable = {name.digest for name in whole if name.base is None}
-    leaning = [name for name in whole if name.base is not None]
-    grown = True
-    while grown:
-        found = {name.digest for name in leaning if name.base in usable} - usable
-        usable |= found
-        grown = bool(found)
-    return usable
+    return set(ObjectGraph(name for name in objects if name.blob not in broken).chosen)
 
 
 def _read_all(vault: Vault, objects: list[ObjectName], progress: Progress) -> dict[str, str]:

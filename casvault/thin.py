@@ -20,6 +20,7 @@ from casvault.usage.holdings import Holding
 from casvault.usage.ledger import Ledger
 from casvault.usage.usage import account
 from casvault.vault.head import Head
+from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
 __all__ = ["ThinResult", "old_snapshots", "plan_thin", "thin", "unthin"]
@@ -58,13 +59,15 @@ def old_snapshots(vault: Vault, older_than: timedelta, keep_last: int = 0, now: 
     by_model: dict[tuple[str, str], list[Head]] = {}
     for head in vault.heads():
         by_model.setdefault((head.model_name, head.place), []).append(head)
+    backups = LiveRecord.backups(vault.backend)
     found = []
     for heads in by_model.values():
         newest_first = sorted(heads, key=lambda head: (head.moment, head.id), reverse=True)
         sound = [head for head in newest_first if head.healthy and not head.incomplete]
         kept = {head.id for head in (*newest_first[:keep_last], *sound[: max(keep_last, 1)])}
         for head in heads:
-            old = now - head.moment > older_than and head.id not in kept and not head.label.pinned
+            free = not head.label.pinned and not head.doubtful and head.id not in backups
+            old = now - head.moment > older_than and head.id not in kept and free
             # A model of a kind that only a newer casvault knows is left alone.
             with suppress(UsageError):
                 if old and _optimizers(vault, head):

@@ -442,7 +442,8 @@ def test_what_is_held_is_what_the_whole_manifest_says() -> None:
     [
         {"format": 2},
         {"id": stamp(9)},
-        {"files": None},
+        {"files": ["x"]},
+        {"files": 7},
         {"files": [{"path": "x"}]},
         {"files": [{"path": ["x"], "size": 1, "chunks": []}]},
         {"files": [{"path": "x", "size": "1", "chunks": []}]},
@@ -458,3 +459,11 @@ def test_what_is_held_is_not_told_of_what_is_no_manifest(change: dict[str, Any])
         read_held(data, ID)
     with pytest.raises(BadManifest, match="checksum"):
         read_held(make_manifest().to_bytes()[:-1], ID)
+
+
+def test_a_file_without_a_list_of_chunks_holds_none() -> None:
+    files = make_manifest(files={"new_SAEHD_data.dat": b""}).files[0].to_json()
+    del files["chunks"]
+    data = write_document({**make_manifest().head(), "files": [files]})
+    assert read_held(data, ID).files == {"new_SAEHD_data.dat": (0, ())}
+    assert Manifest.parse(data, ID).files[0].chunks == ()

@@ -61,9 +61,16 @@ def test_order_is_that_of_making(moments: list[datetime]) -> None:
 
 def test_after_the_end_of_time() -> None:
     for newest in ("99991231T235959.999Z-000000", "99999999T999999.999Z-000000"):
-        assert Stamp.shaped(newest)
+        assert not Stamp.shaped(newest)
         with pytest.raises(BadManifest, match="end of time"):
             Stamp.new(newest)
+
+
+@pytest.mark.parametrize(
+    "text", ["20269999T000000.000Z-000000", "00000101T000000.000Z-000000", "20261124T246000.000Z-0"]
+)
+def test_what_is_no_time_has_not_the_form_of_one(text: str) -> None:
+    assert not Stamp.shaped(text)
 
 
 @pytest.mark.parametrize(

@@ -266,10 +266,10 @@ def read_held(data: bytes, name: str) -> Held:
         raise fields.bad("id", "is not the name it is stored under")
     try:
         found = {
-            file["path"]: (file["size"], tuple(ChunkRef(chunk["digest"], chunk["size"]) for chunk in file["chunks"]))
-            for file in fields.values["files"]
+            file["path"]: (file["size"], tuple(ChunkRef(c["digest"], c["size"]) for c in file.get("chunks") or ()))
+            for file in fields.values.get("files") or ()
         }
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise fields.bad("files", "are not of their form") from error
     for size, chunks in found.values():
         if type(size) is not int or not all(is_digest(c.digest) and type(c.size) is int for c in chunks):

@@ -15,7 +15,12 @@ from casvault.errors import BadManifest
 
 __all__ = ["Stamp", "from_iso", "iso_of_ns", "to_iso"]
 
-_PATTERN = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6}")
+_PATTERN = re.compile(
+    r"(?!0000|9999)[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]\.[0-9]{3}Z-[0-9a-f]{6}"
+)
+"""The year 9999 is left out: nothing could come after its end."""
+
 _TIME = "%Y%m%dT%H%M%S.%f"
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -36,7 +41,7 @@ class Stamp:
 
     @staticmethod
     def shaped(text: str) -> bool:
-        """Tell whether ``text`` has the form of a stamp; quick, for names in a listing."""
+        """Tell whether ``text`` has the form of a stamp; quick, for names in a listing. 31 February has it as well."""
         return _PATTERN.fullmatch(text) is not None
 
     @staticmethod

@@ -19,6 +19,7 @@ from casvault.prune.rules import Rules, is_sound
 from casvault.usage.ledger import Ledger
 from casvault.usage.usage import account
 from casvault.vault.head import Head
+from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
 __all__ = ["PrunePlan", "Verdict", "plan_prune", "prune"]
@@ -104,7 +105,8 @@ def plan_prune(
         vault.objects.forget()
         ledger, _ = account(vault)
     heads = [holding.head for holding in ledger.holdings.snapshots if among is None or holding.id in among]
-    verdicts = judge(heads, rules, kinds, include_manual, now or datetime.now(timezone.utc))
+    backups = LiveRecord.backups(vault.backend)
+    verdicts = judge(heads, rules, kinds, include_manual, now or datetime.now(timezone.utc), backups)
     leaned = ledger.leaned_bytes()
     freed = sum(ledger.remove(verdict.head.id) for verdict in verdicts if not verdict.stays)
     excess = 0
@@ -123,13 +125,23 @@ def prune(vault: Vault, plan: PrunePlan) -> PrunePlan:
 
 
 def judge(
-    heads: Sequence[Head], rules: Rules, kinds: Collection[str] | None, include_manual: bool, now: datetime
+    heads: Sequence[Head],
+    rules: Rules,
+    kinds: Collection[str] | None,
+    include_manual: bool,
+    now: datetime,
+    backups: Collection[str] = (),
 ) -> list[Verdict]:
-    """Return what becomes of each of ``heads`` (all of a run or none, oldest first), but for the ceiling."""
+    """Return what becomes of each of ``heads`` (all of a run or none, oldest first), but for the ceiling.
+
+    ``backups`` are what `undo` goes back to.
+    """
     runs: dict[tuple[str, str, int], list[Head]] = {}
     for head in heads:
         runs.setdefault((head.model_name, head.place, head.document["run"]), []).append(head)
     reasons = {head.id: _protected(head, kinds, include_manual, now) for head in heads}
+    for id in reasons.keys() & set(backups):
+        reasons[id].append("undo")
     fixed = {id for id, found in reasons.items() if found}
     for run in runs.values():
         candidates = [head for head in run if head.id not in fixed]
@@ -162,6 +174,8 @@ def _protected(head: Head, kinds: Collection[str] | None, include_manual: bool, 
     found = []
     if head.label.pinned:
         found.append("pinned")
+    if head.doubtful:
+        found.append("damaged label")
     if head.kind == "manual" and not include_manual:
         found.append("manual")
     if head.kind == "auto-backup" and now - from_iso(head.created) < _KEEP_BACKUPS:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from casvault.errors import CasvaultError, NotFound
+from casvault.errors import BadManifest, CasvaultError, NotFound
 from casvault.manifest.document import MAX_DOCUMENT
 from casvault.manifest.manifest import ChunkRef, Held, read_held
 from casvault.vault.head import Head
@@ -82,22 +82,20 @@ class HoldingsReader:
         With ``only`` just these snapshots count as deleted, and none as thinned: for who may not free what somebody
         else gave up.
         """
-        index = self._vault.index
-        heads = index.read()
-        undecided = {id: error for id, error in index.damaged.items() if len(id) == _ID}
-        doubtful = {name[:_ID] for name in index.damaged if len(name) > _ID}
+        found = self._vault.index.read()
+        undecided = {id: error for id, error in found.damaged.items() if len(id) == _ID}
         snapshots, doomed = [], []
-        for head in heads:
-            if head.label.deleted and head.id not in doubtful and (only is None or head.id in only):
+        for head in found.heads:
+            if head.label.deleted and (only is None or head.id in only):
                 doomed.append(head.id)
                 continue
-            thinned = head.label.thinned if only is None and head.id not in doubtful else ()
+            thinned = frozenset(head.label.thinned if only is None else ())
             try:
                 snapshots.append(holding_of(self.held(head.id), head, thinned))
             except CasvaultError as error:
                 undecided[head.id] = error
-        for id in [id for id in undecided if id not in doubtful and (only is None or id in only)]:
-            if index.label(id).deleted:
+        for id in [id for id, error in undecided.items() if isinstance(error, BadManifest)]:
+            if (only is None or id in only) and self._is_given_up(id):
                 doomed.append(id)
                 del undecided[id]
         gone = [id for id, error in undecided.items() if isinstance(error, NotFound)]
@@ -107,6 +105,13 @@ class HoldingsReader:
             tuple(sorted(doomed)),
             {id: error for id, error in undecided.items() if id not in gone},
         )
+
+    def _is_given_up(self, id: str) -> bool:
+        """Tell whether a snapshot whose manifest is damaged was deleted; in doubt it was not."""
+        try:
+            return self._vault.index.labels.newest(id).deleted
+        except CasvaultError:
+            return False
 
     def held(self, id: str) -> Held:
         """Return what the manifest of a snapshot says that it holds; raises NotFound, BadManifest, UnsupportedVault."""

@@ -17,7 +17,7 @@ class Head:
     """One snapshot's head.
 
     ``document`` is the manifest but for its files; ``size`` the plain bytes of all files; ``contents`` a digest of
-    paths and bytes.
+    paths and bytes; ``doubtful`` says that its newest label cannot be read, so that nobody knows whether it is pinned.
     """
 
     document: dict[str, Any]
@@ -25,6 +25,7 @@ class Head:
     size: int
     file_count: int
     contents: str
+    doubtful: bool = False
 
     @property
     def id(self) -> str:

@@ -1,30 +1,32 @@
 """The heads of all snapshots, and the cache that makes listing a thousand of them cheap.
 
 Which snapshots and labels there are is always told by the listing; only their contents are cached, which never change.
-The cache is derived: whatever is wrong with it, the documents themselves are read again.
+The cache is derived: whatever is wrong with it, the documents themselves are read again. What was found to be damaged
+belongs to one reading, so that threads which read at once do not take each other's word for it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from typing import Any
+import threading
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from casvault.backends import Backend
 from casvault.digest import digest_of
 from casvault.errors import CasvaultError
 from casvault.manifest.document import MAX_DOCUMENT
-from casvault.manifest.label import Label, label_parts
+from casvault.manifest.label import Label
 from casvault.manifest.stamp import Stamp
 from casvault.vault.head import Head
+from casvault.vault.labels import LABELS, LabelIndex
 
-__all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex"]
+__all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex", "Heads"]
 
 SNAPSHOTS = "snapshots"
-LABELS = "labels"
 
 _CACHE = "cache/heads"
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 _SUFFIX = ".json"
 _MAX_CACHE = 256 << 20
 _RECENT = "cache/heads-recent"
@@ -34,78 +36,76 @@ _MOST_RECENT = 32
 _MEMBERS = {"id", "created", "saved_at", "kind", "model", "iteration", "loss", "incomplete", "health"}
 
 
+class Heads(NamedTuple):
+    """One reading: all heads, deleted ones too, oldest first, and the errors of what could not be read, by name."""
+
+    heads: list[Head]
+    damaged: dict[str, CasvaultError]
+
+
 class HeadIndex:
-    """Reads the heads of a vault. ``damaged`` are the errors of the last `read`, by document name."""
+    """Reads the heads of a vault; safe to use from several threads. ``damaged`` are the errors of the last reading."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._known: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self.labels = LabelIndex(backend)
         self.damaged: dict[str, CasvaultError] = {}
 
     def ids(self) -> list[str]:
         """Return the ids of all snapshots, deleted ones too, oldest first."""
         return sorted(self._snapshot_sizes())
 
-    def read(self, *, cached: bool = True) -> list[Head]:
-        """Return all heads, deleted ones too, oldest first; those that cannot be read are in ``damaged``.
+    def read(self, *, cached: bool = True) -> Heads:
+        """Return all heads, and what could not be read.
 
         Without ``cached`` every document is read, whatever the cache holds.
         """
-        self.damaged = {}
+        with self._lock:
+            found = self._read(cached)
+            self.damaged = found.damaged
+            return found
+
+    def _read(self, cached: bool) -> Heads:
+        damaged: dict[str, CasvaultError] = {}
         sizes = self._snapshot_sizes()
-        labels = self._labels()
+        labels = self.labels.stamps()
         known = (self._known or self._cached()) if cached else {}
         kept: dict[str, Any] = {}
         heads = []
         for id in sorted(sizes):
             stamps = labels.get(id, [])
             key = [sizes[id], stamps[0] if stamps else None]
-            record = known.get(id)
+            record, doubtful = known.get(id), False
             if record is None or record[:2] != key:
-                record = self._record(id, key, stamps)
+                record, doubtful = self._record(id, key, stamps, damaged)
             if record is None:
                 continue
-            kept[id] = record
-            heads.append(_head(record))
+            if not doubtful:
+                kept[id] = record
+            heads.append(_head(record, doubtful))
         if cached:
-            self._known = self._intact(kept)
+            self._known = kept
             if self._known != known:
                 self._remember(small=False)
-        return heads
+        return Heads(heads, damaged)
 
     def add(self, head: Head, size: int, stamp: str | None) -> None:
         """Remember the head of a snapshot that was just written: its document's bytes and its label's stamp."""
-        if not self._known:
-            self._known = self._cached()
-        label = head.label.to_json()
-        self._known[head.id] = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
-        self._remember(small=True)
+        with self._lock:
+            if not self._known:
+                self._known = self._cached()
+            label = head.label.to_json()
+            self._known[head.id] = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
+            self._remember(small=True)
 
-    def label(self, id: str) -> Label:
-        """Return the newest label of snapshot ``id`` that can be read, also where its manifest cannot or is gone."""
-        return self._label(id, self._labels().get(id, []))
-
-    def newest_label(self, id: str) -> str | None:
-        """Return the stamp of the newest label of snapshot ``id``."""
-        return next(iter(self._labels().get(id, [])), None)
-
-    def outdated_labels(self, doomed: Collection[str] = ()) -> list[str]:
-        """Return the names of labels that count no more: older ones, and those of snapshots that never came to be.
-
-        The label that says that a snapshot was deleted stays, also of the ``doomed``, whose manifests are about to go.
-        Where the newest label is damaged all stay.
-        """
-        there = self._snapshot_sizes().keys() - doomed
-        found = []
-        for id, stamps in self._labels().items():
-            if id in there and len(stamps) == 1:
-                continue
-            label = self._label(id, stamps)
-            if f"{id}.{stamps[0]}" not in self.damaged:
-                counts = id in there or label.deleted
-                found += [f"{id}.{stamp}" for stamp in (stamps[1:] if counts else stamps)]
-        return sorted(found)
+    def drop_cache(self) -> None:
+        """Remove the cache from the disk: it is the one thing in a vault that nobody misses."""
+        with suppress(CasvaultError):
+            for name in (_CACHE, _RECENT):
+                self._backend.delete(name)
 
     def _snapshot_sizes(self) -> dict[str, int]:
         found = {}
@@ -115,46 +115,30 @@ class HeadIndex:
                 found[id] = entry.size
         return found
 
-    def _labels(self) -> dict[str, list[str]]:
-        """Return for each snapshot the stamps of its labels, the newest first."""
-        stamps: dict[str, list[str]] = {}
-        for entry in self._backend.list(LABELS):
-            if entry.name.endswith(_SUFFIX):
-                id, stamp = label_parts(entry.name[: -len(_SUFFIX)])
-                if Stamp.shaped(id) and Stamp.shaped(stamp):
-                    stamps.setdefault(id, []).append(stamp)
-        for each in stamps.values():
-            each.sort(reverse=True)
-        return stamps
+    def _record(
+        self, id: str, key: list[Any], stamps: list[str], damaged: dict[str, CasvaultError]
+    ) -> tuple[list[Any] | None, bool]:
+        """Read one snapshot's documents: size, label stamp, head, label, logical size, files, contents.
 
-    def _record(self, id: str, key: list[Any], stamps: list[str]) -> list[Any] | None:
-        """Read one snapshot's documents: size, label stamp, head, label, logical size, files, contents."""
+        Returns also whether its newest label could not be read.
+        """
         from casvault.manifest.manifest import Manifest
 
         try:
             manifest = Manifest.parse(self._backend.read(f"{SNAPSHOTS}/{id}{_SUFFIX}", MAX_DOCUMENT), id)
         except CasvaultError as error:
-            self.damaged[id] = error
-            return None
-        label = self._label(id, stamps)
+            damaged[id] = error
+            return None, False
+        found = self.labels.found(id, stamps)
+        damaged.update(found.damaged)
         return [
             *key,
             manifest.head(),
-            label.to_json(),
+            found.label.to_json(),
             manifest.logical_size,
             len(manifest.files),
             manifest.contents,
-        ]
-
-    def _label(self, id: str, stamps: list[str]) -> Label:
-        """Return the newest label that can be read: a snapshot whose name is lost is still a snapshot."""
-        for stamp in stamps:
-            name = f"{id}.{stamp}"
-            try:
-                return Label.parse(self._backend.read(f"{LABELS}/{name}{_SUFFIX}", MAX_DOCUMENT), name)
-            except CasvaultError as error:
-                self.damaged[name] = error
-        return Label(id)
+        ], found.doubtful
 
     def _cached(self) -> dict[str, Any]:
         self._stored = self._load(_CACHE)
@@ -177,9 +161,6 @@ class HeadIndex:
             return {}
         return heads
 
-    def _intact(self, records: dict[str, Any]) -> dict[str, Any]:
-        return {id: record for id, record in records.items() if f"{id}.{record[1]}" not in self.damaged}
-
     def _remember(self, *, small: bool) -> None:
         """Write what is known: what the large part of the cache lacks to the small one, until that is full."""
         recent = {id: record for id, record in self._known.items() if self._stored.get(id) != record}
@@ -199,7 +180,7 @@ class HeadIndex:
         self._backend.write(name, digest_of(body).encode() + b"\n" + body, durable=False)
 
 
-def _head(record: list[Any]) -> Head:
+def _head(record: list[Any], doubtful: bool = False) -> Head:
     _, _, document, label, size, count, contents = record
     return Head(
         document=document,
@@ -215,4 +196,5 @@ def _head(record: list[Any]) -> Head:
         size=size,
         file_count=count,
         contents=contents,
+        doubtful=doubtful,
     )

@@ -54,6 +54,12 @@ class LiveRecord:
                 continue
         return found
 
+    @classmethod
+    def backups(cls, backend: Backend) -> set[str]:
+        """Return the snapshots that hold what was there before the last restore of each model."""
+        records = (cls.read(backend, key) for key in cls.keys(backend))
+        return {record.backup for record in records if record is not None and record.backup is not None}
+
     def write(self, backend: Backend, key: str, *, durable: bool) -> None:
         """Keep the record for the model that ``key`` stands for; raises NoSpace, StorageError."""
         document = {

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from casvault.backends import Backend
 from casvault.digest import is_digest
-from casvault.errors import NotFound
+from casvault.errors import BadManifest, NotFound
 from casvault.manifest.document import MAX_DOCUMENT, read_document, write_document
 from casvault.manifest.stamp import Stamp, from_iso, to_iso
 
@@ -55,15 +55,19 @@ class Pending:
             id = entry.name[: -len(_SUFFIX)]
             if entry.name.endswith(_SUFFIX) and Stamp.shaped(id):
                 try:
-                    data = backend.read(f"{PENDING}/{entry.name}", MAX_DOCUMENT)
+                    found.append(cls._parse(backend.read(f"{PENDING}/{entry.name}", MAX_DOCUMENT), id))
                 except NotFound:
                     continue
-                found.append(cls._parse(data, id))
+                except BadManifest as error:
+                    raise BadManifest(
+                        f"{error} What is on its way with it is not known; if nothing is being brought in, remove "
+                        f"{PENDING}/{entry.name} from the vault."
+                    ) from error
         return found
 
     def expired(self, now: datetime | None = None) -> bool:
-        """Tell whether nobody renewed it for longer than `LIFETIME`."""
-        return (now or datetime.now(timezone.utc)) - from_iso(self.renewed) > LIFETIME
+        """Tell whether nobody renewed it for longer than `LIFETIME`, or the clock that says so cannot be right."""
+        return abs((now or datetime.now(timezone.utc)) - from_iso(self.renewed)) > LIFETIME
 
     @classmethod
     def _parse(cls, data: bytes, id: str) -> Pending:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.backends import Backend, LocalBackend
-from casvault.errors import CasvaultError, NotFound, NoVault, StorageError, UsageError
+from casvault.errors import CasvaultError, NoSpace, NotFound, NoVault, StorageError, UsageError
 from casvault.files.durable import make_folder
 from casvault.files.locks import FolderLocks, Locks
 from casvault.manifest.label import Label
@@ -69,7 +69,7 @@ class Vault:
             make_folder(path)
             for name in _FOLDERS:
                 make_folder(path / name)
-            for name in ("lock", "gate"):
+            for name in ("lock", "gate", "tmp/one-labels.lock", "tmp/one-gc.lock"):
                 (path / name).touch()
         except OSError as error:
             raise StorageError(f"cannot make a vault at {path}: {error.strerror}.") from error
@@ -79,11 +79,11 @@ class Vault:
 
     def heads(self, *, deleted: bool = False) -> list[Head]:
         """Return the snapshots' heads, oldest first; those that were deleted only when asked for."""
-        return [head for head in self.index.read() if deleted or not head.label.deleted]
+        return [head for head in self.index.read().heads if deleted or not head.label.deleted]
 
     def head(self, id: str) -> Head:
         """Return the head of snapshot ``id``; raises NotFound."""
-        for head in self.index.read():
+        for head in self.index.read().heads:
             if head.id == id:
                 return head
         raise NotFound(f"there is no snapshot {id}.")
@@ -96,8 +96,7 @@ class Vault:
 
     def new_id(self) -> str:
         """Return an id for a snapshot, later than every other."""
-        ids = self.index.ids()
-        return Stamp.new(ids[-1] if ids else None)
+        return Stamp.new(next(filter(Stamp.valid, reversed(self.index.ids())), None))
 
     def stored_size(self, manifest: Manifest) -> int:
         """Return the bytes that the objects of a snapshot take, those that others share included, and its picture's."""
@@ -124,7 +123,7 @@ class Vault:
 
     def write_label(self, label: Label) -> str:
         """Write a label that wins over all earlier ones of its snapshot; return its stamp."""
-        stamp = Stamp.new(self.index.newest_label(label.snapshot))
+        stamp = Stamp.new(next(filter(Stamp.valid, self.index.labels.stamps().get(label.snapshot, [])), None))
         self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
         return stamp
 
@@ -134,10 +133,15 @@ class Vault:
         Raises what ``change`` raises, Locked, NoSpace, StorageError; then nothing is changed.
         """
         with self.locks.one("labels"), self.locks.shared(what):
-            old = self.index.label(id)
-            new = change(old)
-            if new != old:
-                self.write_label(new)
+            old = self.index.labels.to_change(id)
+            new = change(old.label)
+            if new != old.label or old.doubtful:
+                try:
+                    self.write_label(new)
+                except NoSpace:
+                    # On a full disk a deletion is what makes room.
+                    self.index.drop_cache()
+                    self.write_label(new)
             return new
 
     @cached_property
