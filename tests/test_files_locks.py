@@ -94,8 +94,7 @@ def refusal(root: Path) -> str:
 
 
 def test_a_turn_for_gc_while_newcomers_wait(root: Path) -> None:
-    with Holder(root, "shared", "first") as first, Holder(root, "alone", "gc") as sweep:
-        first.inside()
+    with Holder(root, "shared", "first").inside() as first, Holder(root, "alone", "gc") as sweep:
         assert "`first`" in refusal(root)
         with Holder(root, "shared", "second") as second:
             first.leave()
@@ -117,8 +116,7 @@ def test_a_killed_holder_holds_nothing(root: Path, kind: str) -> None:
 
 
 def test_a_killed_waiter_leaves_the_gate(root: Path) -> None:
-    with Holder(root, "shared", "snapshot") as holder, Holder(root, "alone", "gc") as waiter:
-        holder.inside()
+    with Holder(root, "shared", "snapshot").inside(), Holder(root, "alone", "gc") as waiter:
         refusal(root)
         waiter.kill()
         with FolderLocks(root).shared("newcomer"):
@@ -231,3 +229,33 @@ def test_only_the_cards_of_the_dead_are_cleared(root: Path) -> None:
         FolderLocks(root).clear_cards()
         assert sorted(cards(root)) == sorted([*mine, "holder-of-a-card-only.json"])
     Locks().clear_cards()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kind", ["shared", "alone", "one"])
+def test_a_child_that_was_forked_meanwhile_keeps_no_lock(root: Path, kind: str) -> None:
+    made = FolderLocks(root)
+    reader, writer = os.pipe()
+    with getattr(made, kind)("gc"):
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+    try:
+        with getattr(FolderLocks(root), "one" if kind == "one" else "alone")("gc"):
+            pass
+        with FolderLocks(root).shared("verify"):
+            pass
+    finally:
+        os.close(writer)
+        os.waitpid(child, 0)
+        os.close(reader)
+
+
+def test_where_no_lock_file_can_be_made_one_that_is_there_serves(root: Path) -> None:
+    (root / "vault.json").write_text("{}")
+    (root / "tmp").rmdir()
+    (root / "tmp").write_text("in the way")
+    with FolderLocks(root).one("gc"), pytest.raises(Locked):
+        FolderLocks(root).one("gc", 0.05).__enter__()

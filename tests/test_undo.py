@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from casvault import api
 from casvault.errors import NotFound
-from casvault.restore import RestoreOptions
+from casvault.models import Trainer
+from casvault.prune import Rules
+from casvault.restore import RestoreOptions, restore
 from tests.support.trainer import NAME, make_model, tree, wreck
+
+restoring = sys.modules[restore.__module__]
 
 
 def test_undo_brings_the_wreck_back_and_a_second_undo_goes_forth(tmp_path: Path) -> None:
@@ -125,5 +131,51 @@ def test_a_backup_that_was_deleted_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=f"casvault undelete {backup.id}"):
         vault.undo(model.folder / NAME)
     vault.undelete(backup.id)
+    vault.undo(model.folder / NAME)
+    assert tree(model.folder) == second
+
+
+def test_what_undo_goes_back_to_is_not_pruned(tmp_path: Path) -> None:
+    vault = api.init(tmp_path / ".casvault")
+    model = make_model(tmp_path / "workspace" / "model", size=60_000)
+    for name in ("first", "second", "third"):
+        vault.snapshot(model.folder / NAME, name=name)
+        model.train(2)
+        model.save()
+    vault.snapshot(model.folder / NAME, name="fourth")
+    last = tree(model.folder)
+    backup = vault.restore("first").backup
+    assert backup is not None
+    assert backup.name == "fourth"
+    vault.snapshot(model.folder / NAME, name="fifth")
+    plan = vault.prune(Rules(last=1), include_manual=True, gc=True)
+    assert "undo" in next(one for one in plan.verdicts if one.head.id == backup.id).reasons
+    vault.undo(model.folder / NAME)
+    assert tree(model.folder) == last
+
+
+def test_a_backup_that_is_given_up_while_a_restore_prepares_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = api.init(tmp_path / ".casvault")
+    model = make_model(tmp_path / "workspace" / "model", size=60_000)
+    vault.snapshot(model.folder / NAME, name="first")
+    model.train(2)
+    model.save()
+    vault.snapshot(model.folder / NAME, name="second")
+    second = tree(model.folder)
+    check, deleted = restoring.check_not_trained, list[str]()
+
+    def meanwhile(name: str, trainers: Sequence[Trainer]) -> None:
+        if not deleted:
+            deleted.append("second")
+            api.open(tmp_path / ".casvault").delete("second")
+        check(name, trainers)
+
+    monkeypatch.setattr(restoring, "check_not_trained", meanwhile)
+    result = vault.restore("first")
+    assert result.backup is not None
+    assert not result.backup_existed
+    vault.gc()
     vault.undo(model.folder / NAME)
     assert tree(model.folder) == second

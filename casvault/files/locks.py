@@ -66,9 +66,9 @@ class FolderLocks(Locks):
         """Hold the vault's lock together with others."""
         with _opened(self._root / "gate") as gate, _opened(self._root / "lock") as lock:
             self._acquire(gate, False, SHARED_WAIT)
-            self._acquire(lock, False, SHARED_WAIT)
-            _release(gate)
-            with self._card(what):
+            with _released(gate):
+                self._acquire(lock, False, SHARED_WAIT)
+            with _released(lock), self._card(what):
                 yield
 
     @contextmanager
@@ -76,9 +76,10 @@ class FolderLocks(Locks):
         """Hold the vault's lock alone."""
         with _opened(self._root / "gate") as gate, _opened(self._root / "lock") as lock:
             self._acquire(gate, True, ALONE_WAIT)
-            self._acquire(lock, True, ALONE_WAIT)
-            with self._card(what):
-                yield
+            with _released(gate):
+                self._acquire(lock, True, ALONE_WAIT)
+                with _released(lock), self._card(what):
+                    yield
 
     @contextmanager
     def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
@@ -97,19 +98,28 @@ class FolderLocks(Locks):
 
     @contextmanager
     def _sole(self, name: str, wait: float, why: str) -> Iterator[None]:
-        self._make_tmp()
-        with _opened(self._root / "tmp" / f"{name}.lock") as file:
+        with self._lock_file(name) as file:
             try:
                 _poll(lambda: _try(file, True), wait)
             except TimeoutError:
                 raise Locked(f"{why}; try again when it is done.") from None
-            yield
+            with _released(file):
+                yield
+
+    def _lock_file(self, name: str) -> IO[bytes]:
+        try:
+            self._make_tmp()
+            return _opened(self._root / "tmp" / f"{name}.lock")
+        except StorageError:
+            # Where no file can be made any more, gc is what makes room: it is locked by a file that is there.
+            return _opened_to_read(self._root / "vault.json")
 
     def clear_cards(self) -> None:
         """Remove the cards of the dead."""
         for path in (self._root / "tmp").glob(f"{_CARD}*{_CARD_LOCK}"):
-            with suppress(OSError):
-                with open(path, "rb") as file:
+            with suppress(OSError, StorageError):
+                # Some network file systems lock only what was opened for writing.
+                with open(path, "r+b") as file:
                     dead = _try(file, True)
                 if dead:
                     path.with_suffix(".json").unlink(missing_ok=True)
@@ -173,7 +183,8 @@ class FolderLocks(Locks):
 
 def _opened(path: Path) -> IO[bytes]:
     try:
-        return open(path, "ab", buffering=0)
+        # To read and to write: some network file systems want the one for a shared lock, the other for a lone one.
+        return open(path, "a+b", buffering=0)
     except PermissionError:
         return _opened_to_read(path)
     except OSError as error:
@@ -208,6 +219,16 @@ def _release(file: IO[bytes]) -> None:
     import portalocker
 
     portalocker.unlock(file)
+
+
+@contextmanager
+def _released(file: IO[bytes]) -> Iterator[None]:
+    """Give a lock back on leaving: closing alone would leave it to a child that was forked meanwhile."""
+    try:
+        yield
+    finally:
+        with suppress(OSError, StorageError):
+            _release(file)
 
 
 def _poll(attempt: Callable[[], bool], wait: float) -> None:

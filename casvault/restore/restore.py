@@ -126,6 +126,9 @@ def _restore(vault: Vault, plan: RestorePlan, options: RestoreOptions, progress:
         if not options.force:
             # Once more: staging a large model takes long enough to start a trainer.
             check_not_trained(plan.live.name, trainers_of(vault, plan.live))
+        if existed and not _is_kept(vault, backup):
+            # Somebody gave it up meanwhile.
+            backup, existed = _backup(vault, plan, progress)
         _check_unchanged(plan)
         place.seal(journal := _journal(vault, plan, staged, place, backup))
     except OSError as error:
@@ -174,6 +177,12 @@ def _stage(vault: Vault, plan: RestorePlan, place: Workplace, progress: Progress
     place.sync()
     progress.finish()
     return staged
+
+
+def _is_kept(vault: Vault, head: Head | None) -> bool:
+    """Tell whether a snapshot is there still, with all its files."""
+    found = next((one for one in vault.heads() if head is not None and one.id == head.id), None)
+    return found is not None and not found.label.thinned
 
 
 def _backup(vault: Vault, plan: RestorePlan, progress: Progress) -> tuple[Head | None, bool]:

@@ -43,6 +43,10 @@ def backup_of(vault: Vault, model: Model) -> Head:
     head = heads.get(record.backup) if record is not None and record.backup is not None else None
     if head is not None and not head.label.deleted:
         return head
+    if record is not None and record.backup is not None and head is None:
+        raise NotFound(
+            f"what was there before, snapshot {record.backup}, was deleted, and gc has freed its space since."
+        )
     if head is not None:
         raise NotFound(
             f"what was there before, snapshot '{head.title}', was deleted; "
