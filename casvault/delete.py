@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from casvault.errors import DamageError, NotFound, UsageError
+from casvault.errors import CasvaultError, DamageError, NotFound, StorageError, UnsupportedVault, UsageError
 from casvault.manifest.label import Label
 from casvault.objects import is_there
 from casvault.usage.usage import account
@@ -46,17 +46,19 @@ class DeleteResult:
 
 def plan_delete(vault: Vault, ids: Sequence[str]) -> DeleteResult:
     """Return what deleting these snapshots would do; raises NotFound, UsageError for a pinned one, Locked."""
-    heads, unreadable = _chosen(vault, ids)
-    try:
-        with vault.locks.shared("delete"):
-            vault.objects.forget()
+    with vault.locks.shared("delete"):
+        heads, unreadable = _chosen(vault, ids)
+        vault.objects.forget()
+        try:
             ledger, found = account(vault)
-    except DamageError:
-        # While a manifest cannot be read nobody can tell what is needed; deleting that one is a way out.
-        return DeleteResult(heads, unreadable, None, None, None)
+        except (DamageError, StorageError, UnsupportedVault):
+            # While a manifest cannot be read nobody can tell what is needed; deleting that one is a way out.
+            return DeleteResult(heads, unreadable, None, None, None)
     reclaimable = found.stored_bytes - ledger.stored_in_all()
     leaned = ledger.leaned_bytes()
-    frees = sum(ledger.remove(head.id) for head in heads)
+    frees = ledger.frees(head.id for head in heads)
+    for head in heads:
+        ledger.remove(head.id)
     more = ledger.leaned_bytes() - leaned
     return DeleteResult(heads, unreadable, frees, more, reclaimable)
 
@@ -78,7 +80,7 @@ def undelete(vault: Vault, id: str) -> Head:
     """Bring a deleted snapshot back, which works until gc; raises NotFound where it is too late."""
     head = next((head for head in vault.heads(deleted=True) if head.id == id), None)
     if head is None:
-        raise _too_late(id) if vault.index.label(id).deleted else NotFound(f"there is no snapshot {id}.")
+        raise _too_late(id) if _is_tombstone(vault, id) else NotFound(f"there is no snapshot {id}.")
 
     def bring_back(label: Label) -> Label:
         # Under the vault's lock: no sweep can come in between.
@@ -115,6 +117,13 @@ def _deleted(label: Label) -> Label:
             f"`casvault edit {label.snapshot[-6:]} --unpin` lets go of it."
         )
     return replace(label, deleted=True)
+
+
+def _is_tombstone(vault: Vault, id: str) -> bool:
+    try:
+        return vault.index.labels.newest(id).deleted
+    except CasvaultError:
+        return False
 
 
 def _too_late(id: str) -> NotFound:

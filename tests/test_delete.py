@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from casvault import api
-from casvault.errors import Locked, NotFound, UsageError
+from casvault.backends.local import LocalBackend
+from casvault.errors import Locked, NotFound, StorageError, UsageError
 from tests.support.holders import Holder
 from tests.support.lines import Line, objects_on_disk
 
@@ -146,3 +149,33 @@ def test_the_lock_is_waited_for(line: Line, monkeypatch: pytest.MonkeyPatch) -> 
             line.vault.delete("first")
         other.leave()
     assert names(line.vault) == ["first", "second", "third"]
+
+
+def test_a_manifest_that_cannot_be_read_at_all_keeps_nobody_from_deleting(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = line.vault.find("second").id
+    path = line.root / ".casvault" / "snapshots" / f"{id}.json"
+    path.write_bytes(b"")
+    os.truncate(path, (64 << 20) + 1)
+    vault = api.open(line.root / ".casvault")
+    with pytest.raises(StorageError, match=f"casvault delete {id}"):
+        vault.gc()
+    assert vault.delete("first").frees_bytes is None
+    assert vault.delete(id).unreadable == (id,)
+
+
+def test_on_a_full_disk_a_deletion_makes_its_own_room(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = LocalBackend._write
+
+    cache = line.root / ".casvault" / "cache"
+
+    def full(self: LocalBackend, name: str, data: bytes, durable: bool) -> None:
+        if list(cache.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, name, data, durable)
+
+    assert list(cache.iterdir())
+    monkeypatch.setattr(LocalBackend, "_write", full)
+    line.vault.delete("second")
+    assert "second" not in names(line.vault)

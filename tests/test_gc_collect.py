@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from casvault import api
+from casvault.backends.local import LocalBackend
 from casvault.capture import Patience
-from casvault.errors import BadManifest, Cancelled, Locked, NoSpace
+from casvault.errors import BadManifest, Cancelled, Locked, NoSpace, StorageError
+from casvault.files.locks import FolderLocks
 from casvault.gc import collect
 from casvault.manifest.label import Label
 from casvault.progress import Progress
@@ -325,3 +329,100 @@ def test_one_collection_at_a_time(line: Line, vault: api.Vault, monkeypatch: pyt
     monkeypatch.setattr(sys.modules["casvault.gc.collect"], "ONE_WAIT", 0.1)
     with vault.locks.one("gc"), pytest.raises(Locked, match="gc"):
         api.open(vault.path or "").gc()
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(
+    line: Line, vault: api.Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = list(line.saves)
+    vault.delete(ids[3], ids[7])
+    wanted = vault.gc(dry_run=True)
+    delete, refused = LocalBackend._delete, list[str]()
+
+    def failing(self: LocalBackend, name: str) -> None:
+        if name.startswith("objects/") and not refused:
+            refused.append(name)
+            raise PermissionError(13, "Permission denied", name)
+        delete(self, name)
+
+    monkeypatch.setattr(LocalBackend, "_delete", failing)
+    with pytest.raises(StorageError, match="tries again"):
+        vault.gc()
+    monkeypatch.undo()
+    assert vault.gc(dry_run=True).deleted_objects == 1 < wanted.deleted_objects
+    vault.gc()
+    check_all(line, vault)
+
+
+def test_a_long_sweep_lets_others_in_between(line: Line, vault: api.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = list(line.saves)
+    vault.delete(*ids[1:4])
+    wanted = vault.gc(dry_run=True)
+    turns, alone = list[str](), FolderLocks.alone
+
+    def counted(self: FolderLocks, what: str) -> AbstractContextManager[None]:
+        turns.append(what)
+        return alone(self, what)
+
+    monkeypatch.setattr("casvault.gc.sweep._TURN", -1.0)
+    monkeypatch.setattr(FolderLocks, "alone", counted)
+    result = vault.gc(recode=False)
+    assert len(turns) == wanted.deleted_objects
+    assert (result.deleted_objects, result.freed_bytes) == (wanted.deleted_objects, wanted.freed_bytes)
+    assert result.forgotten_snapshots == wanted.forgotten_snapshots
+    check_all(line, vault)
+
+
+def test_empty_folders_may_be_missing(line: Line, vault: api.Vault) -> None:
+    assert vault.path is not None
+    for name in ("labels", "pending", "live", "tmp"):
+        shutil.rmtree(vault.path / name)
+    (vault.path / "objects" / "abc" / ("abc" + "0" * 61)).parent.mkdir(exist_ok=True)
+    (vault.path / "objects" / "abc" / ("abc" + "0" * 61)).write_bytes(bytes(500))
+    assert vault.gc().freed_bytes == 500
+    check_all(line, vault)
+
+
+def test_names_that_are_no_times_hinder_nothing(line: Line, vault: api.Vault) -> None:
+    id = list(line.saves)[2]
+    for name in ("snapshots/20269999T000000.000Z-000000.json", f"labels/{id}.99991231T235959.999Z-000000.json"):
+        vault.backend.write(name, b"")
+    vault.edit(id, name="fine")
+    vault.delete(id)
+    assert vault.gc().forgotten_snapshots == (id,)
+    assert vault.new_id() > id
+
+
+def test_an_object_that_cannot_be_read_keeps_only_its_own_group(
+    line: Line, vault: api.Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = list(line.saves)
+    vault.delete(ids[0], ids[16])
+    own = next(c.digest for c in vault.manifest(ids[1]).chunks() if vault.objects.encodings(c.digest)[0].base)
+    read = LocalBackend._read
+
+    def failing(self: LocalBackend, name: str, limit: int | None) -> bytes:
+        if own in name:
+            raise OSError(5, "Input/output error", name)
+        return read(self, name, limit)
+
+    monkeypatch.setattr(LocalBackend, "_read", failing)
+    result = vault.gc()
+    assert result.recoded_objects > 0
+    assert result.base_bytes > 0
+    monkeypatch.undo()
+    assert vault.gc().base_bytes == 0
+    check_all(line, vault)
+
+
+def test_what_was_said_is_freed_also_where_chunks_have_several_objects(line: Line, vault: api.Vault) -> None:
+    ids = list(line.saves)
+    for id in ids[1:6]:
+        for chunk in vault.manifest(id).chunks():
+            if vault.objects.encodings(chunk.digest)[0].base:
+                _stand_alone(vault, chunk.digest)
+    gone = [ids[0], ids[2], ids[4]]
+    reclaimable, told = vault.usage().vault.reclaimable_bytes, vault.usage(*gone).set_bytes
+    vault.delete(*gone)
+    assert vault.gc(recode=False).freed_bytes == reclaimable + told
+    check_all(line, vault)

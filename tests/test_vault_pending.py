@@ -60,3 +60,10 @@ def test_every_changed_byte_is_seen() -> None:
         backend.write(f"pending/{ID}.json", data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(BadManifest):
             Pending.every(backend)
+
+
+def test_a_time_to_come_is_none() -> None:
+    backend = MemoryBackend()
+    Pending.write(backend, ID, (ONE,))
+    (found,) = Pending.every(backend)
+    assert found.expired(datetime.now(timezone.utc) - LIFETIME - timedelta(minutes=1))

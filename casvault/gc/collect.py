@@ -74,16 +74,25 @@ def collect(
     sweeper = Sweeper(vault, only)
     if dry_run:
         with vault.locks.shared("gc"):
-            return _result([sweeper.prepare()], [], None, dry_run=True)
+            return _result([sweeper.prepare()], [], [], None, dry_run=True)
     with vault.locks.one("gc", ONE_WAIT):
         with vault.locks.shared("gc"):
             sweeper.prepare()
         try:
-            done, made = [sweeper.sweep(progress)], list[ObjectName]()
-            unfinished = _recode(vault, sweeper, done, made, progress) if recoding else None
+            swept = _sweep(sweeper, progress)
+            again, made = list[SweepPlan](), list[ObjectName]()
+            unfinished = _recode(vault, sweeper, again, made, progress) if recoding else None
         except Cancelled:
             raise Cancelled("stopped as asked; the next `casvault gc` goes on from here.") from None
-        return _result(done, made, unfinished)
+        return _result(swept, again, made, unfinished)
+
+
+def _sweep(sweeper: Sweeper, progress: Progress) -> list[SweepPlan]:
+    """Sweep in turns, between which others may go on, until all is removed."""
+    done = [sweeper.sweep(progress)]
+    while done[-1].more:
+        done.append(sweeper.sweep(progress))
+    return done
 
 
 def _recode(
@@ -93,30 +102,37 @@ def _recode(
     refused = set[str]()
     try:
         while recode(vault, sweeper, progress, refused, made):
-            done.append(sweeper.sweep(progress))
+            done += _sweep(sweeper, progress)
     except Cancelled:
         raise
     except CasvaultError as error:
         # All that is needed is there; this only would have saved more. What was begun is taken away again.
         with suppress(CasvaultError):
-            sweeper.prepare()
-            done.append(sweeper.sweep(progress))
+            with vault.locks.shared("gc"):
+                sweeper.prepare()
+            done += _sweep(sweeper, progress)
         return str(error)
     return None
 
 
 def _result(
-    done: list[SweepPlan], made: list[ObjectName], unfinished: str | None, *, dry_run: bool = False
+    swept: list[SweepPlan],
+    again: list[SweepPlan],
+    made: list[ObjectName],
+    unfinished: str | None,
+    *,
+    dry_run: bool = False,
 ) -> GcResult:
-    first, last = done[0], done[-1]
+    done = [*swept, *again]
+    last = done[-1]
     # What was begun may never have come to be: only what a later sweep found was written.
-    there = {name for plan in done[1:] for name in plan.ledger.graph.names}
-    later = sum(plan.freed_bytes for plan in done[1:]) - sum(name.size for name in set(made) & there)
+    there = {name for plan in again for name in plan.ledger.graph.names}
+    won = sum(plan.freed_bytes for plan in again) - sum(name.size for name in set(made) & there)
     return GcResult(
         deleted_objects=sum(plan.objects for plan in done),
-        freed_bytes=first.freed_bytes + later,
+        freed_bytes=sum(plan.freed_bytes for plan in swept) + won,
         recoded_objects=len(made) if unfinished is None else 0,
-        recoding_freed_bytes=later,
+        recoding_freed_bytes=won,
         forgotten_snapshots=tuple(id for plan in done for id in plan.forgotten),
         remaining_bytes=last.ledger.stored_in_all(),
         base_bytes=last.ledger.leaned_bytes(),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from casvault.backends import Batch
 from casvault.codecs import Bytes, codec_of, encode_in_pieces
-from casvault.errors import DamageError
+from casvault.errors import Cancelled, CasvaultError
 from casvault.gc.regroup import Regrouping, regroup
 from casvault.gc.sweep import Sweeper
 from casvault.objects import Frame, ObjectName
@@ -47,7 +47,7 @@ def recode(vault: Vault, sweeper: Sweeper, progress: Progress, refused: set[str]
     with vault.locks.shared("gc"):
         ledger = sweeper.plan().ledger
         groups = [group for group in _groups(ledger) if refused.isdisjoint(group.bases)]
-        before = len(written)
+        before, total, waiting = len(written), 0, 0
         progress.start("re-coding", sum(_size(ledger, group) for group in groups))
         with vault.backend.batch(vault.threads) as batch:
             heirs: list[_Made] = []
@@ -56,10 +56,16 @@ def recode(vault: Vault, sweeper: Sweeper, progress: Progress, refused: set[str]
                 if not made:
                     refused.update(group.bases)
                 for one in made:
-                    # Until the heir of a group is there, the old objects are preferred, and the new ones are spare.
-                    heirs.append(one) if group.is_heir(one.name.digest) else _put(vault, batch, one, written)
+                    # Until the heir of a group is there nothing is won; so it comes last, and what is left of a group
+                    # that was interrupted is spare, or leans on what it would lean on anyway.
+                    if group.is_heir(one.name.digest):
+                        heirs.append(one)
+                        waiting += one.name.size
+                    else:
+                        _put(vault, batch, one, written)
+                        total += one.name.size
                 progress.advance(_size(ledger, group))
-                if sum(one.name.size for one in heirs) >= _HELD or _sum(written[before:]) >= _PORTION:
+                if waiting >= _HELD or total >= _PORTION:
                     break
             batch.flush()
             for one in heirs:
@@ -112,7 +118,9 @@ def _code(vault: Vault, ledger: Ledger, group: Regrouping) -> list[_Made]:
         else:
             with ThreadPoolExecutor(vault.threads, "re-code") as pool:
                 made = list(pool.map(code, group.moves))
-    except DamageError:
-        # Verify tells of what is damaged; until it is healed all stays as it is.
+    except Cancelled:
+        raise
+    except CasvaultError:
+        # Verify tells of what is damaged or cannot be read; until it is healed this group stays as it is.
         return []
     return made if _sum(one.name for one in made) < _size(ledger, group) else []

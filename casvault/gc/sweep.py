@@ -11,10 +11,11 @@ objects one goes only after the other was decoded.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from casvault.errors import CasvaultError
+from casvault.errors import CasvaultError, StorageError
 from casvault.objects import ObjectGraph, ObjectName
 from casvault.objects.store import OBJECTS
 from casvault.progress import Progress
@@ -27,6 +28,9 @@ from casvault.vault.vault import Vault
 
 __all__ = ["SweepPlan", "Sweeper"]
 
+_TURN = 10.0
+"""Seconds for which objects are removed at a time: others wait meanwhile."""
+
 _OLD = 3600.0
 """Seconds after which an unfinished file that may be written without the vault's lock is taken for left over."""
 
@@ -35,7 +39,8 @@ _OLD = 3600.0
 class SweepPlan:
     """What a sweep removes: ``garbage`` in an order that is safe to be interrupted, and documents.
 
-    ``forgotten`` are the ids of deleted snapshots that cannot come back afterwards. Sizes are stored bytes.
+    ``forgotten`` are the ids of deleted snapshots that cannot come back afterwards. ``more`` says that this was only
+    the beginning of what there is to remove. Sizes are stored bytes.
     """
 
     ledger: Ledger
@@ -45,6 +50,7 @@ class SweepPlan:
     documents: tuple[str, ...]
     forgotten: tuple[str, ...]
     replaced: tuple[ObjectName, ...] = ()
+    more: bool = False
 
     @property
     def objects(self) -> int:
@@ -101,15 +107,16 @@ class Sweeper:
         return True
 
     def sweep(self, progress: Progress) -> SweepPlan:
-        """Remove what nothing needs; return what that was.
+        """Remove what nothing needs, for some seconds at most; return what that was.
 
-        Raises Locked, DamageError, StorageError; whatever was not removed then, the next sweep removes.
+        ``more`` of it says that not all was removed. Raises Locked, DamageError, StorageError; whatever was not removed
+        then, the next sweep removes.
         """
         with self.vault.locks.alone("gc"):
-            plan = self.plan()
-            self._execute(plan, progress)
-            self.vault.locks.clear_cards()
-            self._clear()
+            plan = self._execute(self.plan(), progress)
+            if not plan.more:
+                self._clear()
+                self.vault.locks.clear_cards()
         self.vault.objects.forget()
         return plan
 
@@ -144,35 +151,60 @@ class Sweeper:
         """Return the blobs of documents that go: manifests of the deleted first, then what no longer counts."""
         backend = self.vault.backend
         manifests = [f"{SNAPSHOTS}/{id}.json" for id in holdings.doomed]
-        labels = [f"{LABELS}/{name}.json" for name in self.vault.index.outdated_labels(set(holdings.doomed))]
+        there = set(self.vault.index.ids()) - set(holdings.doomed)
+        labels = [f"{LABELS}/{name}.json" for name in self.vault.index.labels.outdated(there)]
         pending = [f"{PENDING}/{one.id}.json" for one in Pending.every(backend) if one.expired()]
         return (*manifests, *labels, *pending)
 
-    def _execute(self, plan: SweepPlan, progress: Progress) -> None:
-        backend = self.vault.backend
-        stand_ins = {
-            plan.ledger.graph.chosen[n.digest].folder for n in plan.garbage if n.digest in plan.ledger.needed()
-        }
+    def _execute(self, plan: SweepPlan, progress: Progress) -> SweepPlan:
+        backend, graph = self.vault.backend, plan.ledger.graph
+        stand_ins = {graph.chosen[n.digest].folder for n in plan.garbage if n.digest in plan.ledger.needed()}
         with backend.batch(1) as batch:
             # Tombstones, and the objects that stand for others that go, are on the disk before anything goes.
-            batch.flush([LABELS, *sorted(stand_ins)])
+            batch.flush([*([LABELS] if plan.forgotten else []), *sorted(stand_ins)])
         progress.start("collecting", sum(name.size for name in plan.garbage))
         for blob in plan.documents:
             backend.delete(blob)
-        with backend.batch(1) as batch:
-            batch.flush([SNAPSHOTS])
-        for name in (*plan.garbage, *plan.husks):
-            backend.delete(name.blob)
-            progress.advance(name.size)
+        if plan.forgotten:
+            with backend.batch(1) as batch:
+                batch.flush([SNAPSHOTS])
+        removed, failure = self._remove([*plan.husks, *plan.garbage], progress)
         progress.finish()
+        if failure is not None:
+            raise StorageError(f"not all could be removed, so the next `casvault gc` tries again: {failure}")
+        if len(removed) == plan.objects:
+            return plan
+        done = set(removed)
+        garbage = tuple(name for name in plan.garbage if name in done)
+        husks = tuple(name for name in plan.husks if name in done)
+        return replace(plan, garbage=garbage, husks=husks, unfinished_bytes=0, more=True)
+
+    def _remove(self, names: list[ObjectName], progress: Progress) -> tuple[list[ObjectName], CasvaultError | None]:
+        """Remove objects until others have waited long enough; return which are gone, and the last error.
+
+        One that cannot be removed keeps no other: nothing needs any of them.
+        """
+        removed: list[ObjectName] = []
+        failure: CasvaultError | None = None
+        end = time.monotonic() + _TURN
+        for name in names:
+            try:
+                self.vault.backend.delete(name.blob)
+                removed.append(name)
+            except CasvaultError as error:
+                failure = error
+            progress.advance(name.size)
+            if time.monotonic() > end:
+                break
+        return removed, failure
 
     def _clear(self) -> None:
         """Remove what unfinished writes left behind: under this lock nobody writes objects and documents."""
         backend = self.vault.backend
-        for folder in (OBJECTS, *self.vault.objects.folders(), SNAPSHOTS, LABELS, PENDING):
+        for folder in (OBJECTS, *self.vault.objects.folders(), SNAPSHOTS, LABELS):
             for entry in backend.unfinished(folder):
                 backend.clear(folder, entry)
-        for folder in ("live", "cache", "tmp"):
+        for folder in (PENDING, "live", "cache", "tmp"):
             for entry in backend.unfinished(folder, _OLD):
                 backend.clear(folder, entry)
 

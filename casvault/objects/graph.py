@@ -28,6 +28,7 @@ class ObjectGraph:
         for name in self.names:
             self._encodings.setdefault(name.digest, []).append(name)
         self.chosen: dict[str, ObjectName] = {}
+        self._depths: dict[str, int] = {}
         self._choose()
         self.sizes = {digest: sum(name.size for name in self.kept(digest)) for digest in self._encodings}
         """Stored bytes of what is kept for each chunk, its bases not counted."""
@@ -53,10 +54,7 @@ class ObjectGraph:
 
     def depth(self, digest: str) -> int:
         """Return how many bases stand behind the chosen object of a chunk."""
-        depth, name = 0, self.chosen.get(digest)
-        while name is not None and name.base is not None:
-            depth, name = depth + 1, self.chosen.get(name.base)
-        return depth
+        return self._depths.get(digest, 0)
 
     def spare(self) -> list[ObjectName]:
         """Return the objects of chunks that another object gives already."""
@@ -84,6 +82,7 @@ class ObjectGraph:
             for name in encodings:
                 assert name.base is not None
                 waiting.setdefault(name.base, []).append(name)
+        depth = 0
         while layer:
             found: dict[str, ObjectName] = {}
             for base in layer:
@@ -92,6 +91,8 @@ class ObjectGraph:
                         other = found.get(name.digest)
                         found[name.digest] = name if other is None else min(name, other, key=self._rank)
             self.chosen.update(found)
+            depth += 1
+            self._depths.update(dict.fromkeys(found, depth))
             layer = list(found)
 
     def _rank(self, name: ObjectName) -> tuple[bool, int, str]:

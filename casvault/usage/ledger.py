@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 
 from casvault.objects import ObjectGraph
 from casvault.usage.holdings import Holdings
@@ -28,8 +29,8 @@ class Ledger:
         self._count: Counter[str] = Counter()
         for digests in self._needs.values():
             self._count.update(digests)
-        self._pending = graph.needs(holdings.pending)
-        self._count.update(self._pending)
+        self._count.update(graph.needs(holdings.pending))
+        self._spares = bool(graph.spare())
 
     def needed(self) -> Set[str]:
         """Return every chunk that is needed."""
@@ -55,6 +56,8 @@ class Ledger:
     def frees(self, ids: Iterable[str]) -> int:
         """Return the bytes that deleting these snapshots together would free."""
         chosen = set(ids)
+        if self._spares:
+            return self._frees_by_choosing_anew(chosen)
         if len(chosen) == 1:
             return self.graph.size_of(digest for digest in self._needs[chosen.pop()] if self._count[digest] == 1)
         own: Counter[str] = Counter()
@@ -62,8 +65,18 @@ class Ledger:
             own.update(self._needs[id])
         return self.graph.size_of(digest for digest, count in own.items() if count == self._count[digest])
 
+    def _frees_by_choosing_anew(self, chosen: Set[str]) -> int:
+        """Do what `frees` does where chunks have several objects: which one is chosen depends on what is held."""
+        left = tuple(holding for holding in self.holdings.snapshots if holding.id not in chosen)
+        holdings = replace(self.holdings, snapshots=left)
+        after = Ledger(holdings, ObjectGraph(self.graph.names, holdings.held()))
+        return self.stored_in_all() - after.stored_in_all()
+
     def remove(self, id: str) -> int:
-        """Take a snapshot out of the ledger, as if it was deleted; return the bytes that this frees."""
+        """Take a snapshot out of the ledger, as if it was deleted; return the bytes that this frees.
+
+        Where chunks have several objects gc may free a little less or more: `frees` tells.
+        """
         return self._drop(self._needs.pop(id))
 
     def only_leaned_on(self) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from casvault.errors import UnsupportedVault
 from casvault.objects import HEADER_SIZE, ObjectGraph, ObjectName
 from casvault.objects.store import OBJECTS
 from casvault.usage.holdings import Holding, Holdings, HoldingsReader
@@ -174,9 +175,8 @@ def account(vault: Vault, only: Collection[str] | None = None) -> tuple[Ledger, 
 def check_decided(holdings: Holdings) -> None:
     """Refuse to tell garbage from what is needed while a manifest cannot be read; raises its error."""
     for id, error in holdings.undecided.items():
-        raise type(error)(
-            f"{error} So what snapshot {id} needs is not known; heal it, or give it up with `casvault delete {id}`."
-        ) from error
+        way = "" if isinstance(error, UnsupportedVault) else f"; heal it, or give it up with `casvault delete {id}`"
+        raise type(error)(f"{error} So what snapshot {id} needs is not known{way}.") from error
 
 
 def survey(vault: Vault) -> Survey:
