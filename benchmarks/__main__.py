@@ -17,6 +17,7 @@ from benchmarks.growth import measure_growth, measure_trajectory
 from benchmarks.machine import describe
 from benchmarks.memory import measure_memory
 from benchmarks.report import page, tables
+from benchmarks.retention import measure_retention
 from benchmarks.scale import measure_scale
 from benchmarks.settings import Settings
 from benchmarks.speed import measure_speed
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "growth": measure_growth,
     "trajectory": measure_trajectory,
     "scale": measure_scale,
+    "retention": measure_retention,
     "codecs": measure_codecs,
     "depth": measure_depth,
 }

@@ -1,7 +1,8 @@
 """A vault with a long history, made quickly: manifests as real ones are, with tiny objects.
 
 The snapshots are of the model that will be snapshotted next, so that everything a command looks up in them is there.
-Every chunk has an object of its own, as it is where every byte changes from save to save.
+Every chunk has an object of its own, as it is where every byte changes from save to save. Nothing is flushed: nobody
+minds when a benchmark's vault is lost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from casvault.backends import LocalBackend
 from casvault.codecs import CODEC_IDS, Layout
 from casvault.digest import digest_of
 from casvault.formats import Region
@@ -41,25 +43,32 @@ class History:
 def write_history(path: Path, history: History) -> None:
     """Make a vault at ``path`` whose newest snapshot is an hour old."""
     Vault.create_at(path)
-    vault = Vault(*open_vault(path), path)
-    made: set[Path] = set()
+    vault = Vault(_Unflushed(path), open_vault(path)[1], path)
+    objects: dict[str, bytes] = {}
     numbers = itertools.count()
     begin = datetime.now(timezone.utc) - timedelta(hours=1) - _APART * history.snapshots
     parent = None
     for number in range(history.snapshots):
         moment = begin + _APART * number
-        files = tuple(_file(vault, history, role, numbers, made) for role in _ROLES)
+        files = tuple(_file(history, role, numbers, objects) for role in _ROLES)
         id = Stamp.new(now=moment)
         vault.commit(_manifest(id, moment, history, number, parent, files), Label(id, name=f"save {number}"))
         parent = id
+    _store(path, objects)
 
 
-def _file(vault: Vault, history: History, role: str, numbers: itertools.count[int], made: set[Path]) -> FileEntry:
+class _Unflushed(LocalBackend):
+    def _write(self, name: str, data: bytes, durable: bool) -> None:
+        super()._write(name, data, False)
+
+
+def _file(history: History, role: str, numbers: itertools.count[int], objects: dict[str, bytes]) -> FileEntry:
     chunks = []
     for _ in range(-(-history.chunks // len(_ROLES))):
         plain = next(numbers).to_bytes(_PLAIN, "big")
         chunks.append(ChunkRef(digest_of(plain), len(plain)))
-        _store(vault, plain, made)
+        pieces = Frame(CODEC_IDS["raw"], Layout(), len(plain), None, plain).pieces()
+        objects[ObjectName(digest_of(plain), None, 0).blob] = b"".join(pieces)
     size = sum(chunk.size for chunk in chunks)
     regions = tuple(
         Region(f"upscale{number}/conv1/weight:0", 0, 16, "float32", (1, 1, 2, 2))
@@ -77,16 +86,15 @@ def _file(vault: Vault, history: History, role: str, numbers: itertools.count[in
     )
 
 
-def _store(vault: Vault, plain: bytes, made: set[Path]) -> None:
-    # Written without a flush: nobody minds when a benchmark's vault is lost.
-    pieces = Frame(CODEC_IDS["raw"], Layout(), len(plain), None, plain).pieces()
-    blob = ObjectName(digest_of(plain), None, 0).blob
-    assert vault.path is not None
-    target = vault.path / blob
-    if target.parent not in made:
-        target.parent.mkdir(exist_ok=True)
-        made.add(target.parent)
-    target.write_bytes(b"".join(pieces))
+def _store(path: Path, objects: dict[str, bytes]) -> None:
+    # Folder by folder: then the file system need not go back to a folder that it has left.
+    folder = path
+    for blob in sorted(objects):
+        target = path / blob
+        if target.parent != folder:
+            folder = target.parent
+            folder.mkdir(exist_ok=True)
+        target.write_bytes(objects[blob])
 
 
 def _manifest(

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.figures import median, ratio
 from benchmarks.growth import projected
-from benchmarks.scale import COMMANDS
+from benchmarks.retention import MOST, VARIANTS
+from benchmarks.scale import COMMANDS, LINEAR, line
 from benchmarks.speed import OPERATIONS
 
 __all__ = ["draw"]
@@ -22,6 +23,8 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _SIZE = (8.0, 4.2)
 _DOTS = 100
 _DAYS = 14
+_STEPS = 50
+_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[str]:
@@ -112,11 +115,10 @@ def _space(growth: dict[str, Any]) -> Any:
 def _scale(scale: dict[str, Any]) -> Any:
     figure, axes = _axes("Wall time against the number of snapshots in the vault")
     counts = scale["counts"]
-    for colour, mark, command in zip(_LINES, "osD^", COMMANDS, strict=True):
-        if command in scale["log"]:
-            values = [median(scale["log"][command][str(count)]["wall"]) for count in counts]
-            label = COMMANDS[command].strip("`")
-            axes.plot(counts, values, color=colour, marker=mark, label=label)
+    commands = [command for command in COMMANDS if command not in LINEAR]
+    for colour, mark, command in zip(_LINES, "osD^", commands, strict=False):
+        values = [median(scale["log"][command][str(count)]["wall"]) for count in counts]
+        axes.plot(counts, values, color=colour, marker=mark, label=COMMANDS[command].strip("`"))
     axes.set_xscale("log")
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
@@ -124,7 +126,67 @@ def _scale(scale: dict[str, Any]) -> Any:
     axes.set_ylabel("seconds")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _objects(scale: dict[str, Any]) -> Any:
+    figure, axes = _axes("Wall time of what looks at every object, each with a straight line")
+    counts = [scale["objects"][str(count)] for count in scale["counts"]]
+    steps = [counts[0] * (counts[-1] / counts[0]) ** (step / _STEPS) for step in range(_STEPS + 1)]
+    for colour, mark, command in zip(_LINES, "osD^", LINEAR, strict=False):
+        start, slope = line(scale, command)
+        values = [median(scale["log"][command][str(count)]["wall"]) for count in scale["counts"]]
+        axes.plot(steps, [start + slope * step for step in steps], color=colour, linestyle="--", linewidth=1)
+        told = f"{COMMANDS[command].strip('`')}: {start:.2f} s + {slope * 1e5:.2f} s for each 100,000"
+        axes.plot(counts, values, color=colour, marker=mark, linestyle="none", label=told)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    low, high = axes.get_ylim()
+    ticks = [tick for tick in _SECONDS if low <= tick <= high]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("objects in the vault (logarithmic)")
+    axes.set_ylabel("seconds (logarithmic)")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=1, frameon=False)
+    return figure
+
+
+def _retention(retention: dict[str, Any]) -> Any:
+    figure, axes = _axes(f"Stored while a model trains for {retention['days']:.0f} days, in models")
+    ends = {}
+    for colour, mark, name in zip(_LINES, "osD^", VARIANTS, strict=False):
+        days, values = zip(*((day, size / retention["size"]) for day, size in retention["curves"][name]), strict=True)
+        axes.plot(days, values, color=colour, marker=mark, markersize=3, linewidth=1.5)
+        ends[name] = values[-1]
+    top = max(MOST, *ends.values()) * 1.15
+    all_kept = retention["added"] / retention["size"]
+    # Only its beginning fits on the picture.
+    shown = min(1.0, top / all_kept)
+    axes.plot([0, retention["days"] * shown], [0, all_kept * shown], color=_COLOURS["cp"], linewidth=1.5)
+    axes.annotate(
+        f"everything is kept: {all_kept:.0f} after {retention['days']:.0f} days",
+        (retention["days"] * shown, all_kept * shown),
+        xytext=(8, -4),
+        textcoords="offset points",
+        va="center",
+    )
+    axes.axhline(MOST, color=_COLOURS["cp"], linestyle="--", linewidth=1)
+    for name, place in _apart(ends, top * 0.055).items():
+        axes.annotate(
+            f"{VARIANTS[name]}: {ends[name]:.1f}".replace("the rules, ", ""),
+            (retention["days"], place),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+        )
+    axes.set_xlabel("days")
+    axes.set_ylabel("times the bytes of one model")
+    axes.set_xlim(0, retention["days"])
+    axes.set_ylim(0, top)
+    axes.grid(axis="y", alpha=0.3)
     return figure
 
 
@@ -150,5 +212,7 @@ _PICTURES: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
     "bench-growth.png": ("growth", _growth),
     "bench-space.png": ("growth", _space),
     "bench-scale.png": ("scale", _scale),
+    "bench-objects.png": ("scale", _objects),
+    "bench-retention.png": ("retention", _retention),
 }
 """The file of each picture, the part of the results that it shows, and what draws it."""

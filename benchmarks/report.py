@@ -11,10 +11,12 @@ from typing import Any
 from benchmarks.codecs import codec_tables
 from benchmarks.depth import depth_table
 from benchmarks.figures import median, megabytes
+from benchmarks.freeing import freeing_table
 from benchmarks.growth import WINDOW, growth_tables
 from benchmarks.machine import machine_table
 from benchmarks.memory import memory_table
-from benchmarks.scale import scale_table
+from benchmarks.retention import retention_table, retention_values
+from benchmarks.scale import objects_table, scale_table
 from benchmarks.speed import OPERATIONS, speed_tables
 from benchmarks.targets import target_table, targets
 
@@ -95,9 +97,16 @@ def _growth(results: dict[str, Any]) -> dict[str, str]:
 
 def _scale(results: dict[str, Any]) -> dict[str, str]:
     scale = results["scale"]
-    values = {"scale": scale_table(scale), "scale_size": megabytes(scale["size"])}
+    values = {"scale": scale_table(scale), "scale_objects": objects_table(scale)}
+    values["scale_size"] = megabytes(scale["size"])
     values["scale_chunks"], values["scale_regions"] = str(scale["chunks"]), str(scale["chunks"] * 3 // 2)
     return values
+
+
+def _retention(results: dict[str, Any]) -> dict[str, str]:
+    retention = results["retention"]
+    tables = {"retention": retention_table(retention), "freeing": freeing_table(retention)}
+    return {**tables, **retention_values(retention)}
 
 
 def _codecs(results: dict[str, Any]) -> dict[str, str]:
@@ -124,6 +133,7 @@ _PARTS: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
     "speed": _speed,
     "growth": _growth,
     "scale": _scale,
+    "retention": _retention,
     "codecs": _codecs,
     "depth": _depth,
 }

@@ -1,31 +1,39 @@
 """What a long history costs: the same commands in vaults with few and with many snapshots, in interleaved rounds.
 
-After each round the vault is wound back, so that in every round it has as many snapshots as it is said to have.
+After each round the vault is wound back, so that in every round it has as many snapshots as it is said to have. The
+rounds of gc come last: a file system may be slower for minutes after so many files were removed.
 """
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Log, add, ratio, spread, table
+from benchmarks.figures import Log, add, median, ratio, spread, table
 from benchmarks.history import History, write_history
 from benchmarks.process import measure, settle
 from benchmarks.saves import Live, generated
 from benchmarks.settings import Settings
 from benchmarks.tools import Casvault
+from casvault import api
 
-__all__ = ["COMMANDS", "measure_scale", "scale_table"]
+__all__ = ["COMMANDS", "LINEAR", "line", "measure_scale", "objects_table", "scale_table"]
 
 COMMANDS = {
     "list": "`casvault list`",
     "changed": "snapshot of a changed model",
     "unchanged": "snapshot of an unchanged model",
     "usage": "`casvault usage`",
+    "gc": "`casvault gc --no-recode`",
 }
 """What is timed, and what tables call it."""
+
+LINEAR = ("usage", "gc")
+"""Those that look at every object."""
+
+_DOOMED = 10
+"""Of so many snapshots one was deleted when gc is timed."""
 
 _REWRITTEN = ("live", "cache")
 """Folders of a vault with files that are written more than once."""
@@ -42,13 +50,20 @@ def measure_scale(settings: Settings) -> dict[str, Any]:
     for vault in vaults:
         settings.tell(f"scale: making a vault with {vault.count} snapshots")
         vault.make()
-    with_usage = vaults[0].has_usage()
     log: Log = {}
-    for number in range(settings.rounds):
-        settings.tell(f"scale: round {number + 1} of {settings.rounds}")
-        for vault in vaults if number % 2 == 0 else vaults[::-1]:
-            vault.round(log, with_usage)
-    return {"counts": list(counts), "chunks": vaults[0].chunks, "size": vaults[0].live.size, "log": log}
+    rounds = {"round": settings.rounds, "round of gc": min(3, settings.rounds)}
+    for what, count in rounds.items():
+        for number in range(count):
+            settings.tell(f"scale: {what} {number + 1} of {count}")
+            for vault in vaults if number % 2 == 0 else vaults[::-1]:
+                vault.collect(log) if what == "round of gc" else vault.round(log)
+    return {
+        "counts": list(counts),
+        "objects": {str(vault.count): vault.objects for vault in vaults},
+        "chunks": vaults[0].chunks,
+        "size": vaults[0].live.size,
+        "log": log,
+    }
 
 
 class _History:
@@ -61,8 +76,9 @@ class _History:
         self.chunks = chunks
         self.live = Live(self.place)
         self.tool = Casvault(self.place, self.live.folder)
+        self.objects = 0
         self.names: set[Path] = set()
-        self.changing: dict[Path, bytes] = {}
+        self.contents: dict[Path, bytes] = {}
 
     def make(self) -> None:
         """Write the history and end it with a real snapshot of the live model."""
@@ -71,26 +87,46 @@ class _History:
         self.tool.snapshot("the last")
         settle()
         self.names = set(self._all())
-        self.changing = {path: path.read_bytes() for path in self.names if path.parent.name in _REWRITTEN}
+        self.objects = sum(path.parent.parent.name == "objects" for path in self.names)
+        self.contents = {path: path.read_bytes() for path in self.names if path.parent.name in _REWRITTEN}
 
-    def has_usage(self) -> bool:
-        """Tell whether this casvault has the command."""
-        return subprocess.run(self.tool.command("usage", "--help"), capture_output=True, check=False).returncode == 0
-
-    def round(self, log: Log, with_usage: bool) -> None:
+    def round(self, log: Log) -> None:
         """Do each thing once, then wind the vault back."""
         count = str(self.count)
         add(log, "list", count, measure(self.tool.command("list"), sync=False))
         self.live.put(self.saves[1], settled=True)
         add(log, "changed", count, self.tool.snapshot("changed"))
         add(log, "unchanged", count, self.tool.snapshot("unchanged"))
-        if with_usage:
-            add(log, "usage", count, measure(self.tool.command("usage"), sync=False))
-        for path in self._all():
-            if path not in self.names:
-                path.unlink()
-        for path, data in self.changing.items():
-            path.write_bytes(data)
+        add(log, "usage", count, measure(self.tool.command("usage"), sync=False))
+        self._wind_back()
+
+    def collect(self, log: Log) -> None:
+        """Delete every tenth snapshot, free their space, then wind the vault back."""
+        vault = api.open(self.tool.store)
+        doomed = [head.id for head in vault.snapshots()[:-1:_DOOMED]]
+        for path in self.names:
+            if path.parent.name in ("labels", "snapshots") and path.name.startswith(tuple(doomed)):
+                self.contents.setdefault(path, path.read_bytes())
+        for id in doomed:
+            for chunk in vault.show(id).chunks():
+                path = self.tool.store / vault.objects.encodings(chunk.digest)[0].blob
+                self.contents.setdefault(path, path.read_bytes())
+        vault.delete(*doomed)
+        add(log, "gc", str(self.count), measure(self.tool.command("gc", "--no-recode", "-q")))
+        gone = self.names - set(self._all())
+        if not {path.parent.parent.name for path in gone} & {"objects"}:
+            raise SystemExit("gc freed nothing")
+        self._wind_back()
+
+    def _wind_back(self) -> None:
+        there = set(self._all())
+        for path in there - self.names:
+            path.unlink()
+        for path, data in self.contents.items():
+            if path not in there or path.parent.name in _REWRITTEN:
+                path.write_bytes(data)
+        if self.names != set(self._all()):
+            raise SystemExit(f"the vault with {self.count} snapshots could not be wound back")
         settle()
 
     def _all(self) -> Iterator[Path]:
@@ -112,3 +148,29 @@ def scale_table(result: dict[str, Any]) -> str:
                 ]
             )
     return table(["wall seconds", *(f"{count} snapshots" for count in counts), f"{counts[-1]} to {counts[0]}"], rows)
+
+
+def line(scale: dict[str, Any], command: str) -> tuple[float, float]:
+    """Return the straight line through the medians: seconds at no objects, and seconds for each object.
+
+    By least squares of the relative errors, so that a small vault counts as much as a large one.
+    """
+    points = [(scale["objects"][count], median(figures["wall"])) for count, figures in scale["log"][command].items()]
+    weights = [1 / seconds**2 for _, seconds in points]
+    total = sum(weights)
+    middle = sum(weight * objects for weight, (objects, _) in zip(weights, points, strict=True)) / total
+    height = sum(weight * seconds for weight, (_, seconds) in zip(weights, points, strict=True)) / total
+    above = sum(w * (x - middle) * (y - height) for w, (x, y) in zip(weights, points, strict=True))
+    slope = above / sum(w * (x - middle) ** 2 for w, (x, _) in zip(weights, points, strict=True))
+    return height - slope * middle, slope
+
+
+def objects_table(scale: dict[str, Any]) -> str:
+    """Return for the commands that look at every object how their time grows, and how straight the line is."""
+    rows = []
+    for command in LINEAR:
+        start, slope = line(scale, command)
+        walls = {scale["objects"][count]: median(found["wall"]) for count, found in scale["log"][command].items()}
+        off = max(abs(seconds / (start + slope * objects) - 1) for objects, seconds in walls.items())
+        rows.append([COMMANDS[command], f"{start:.2f}", f"{slope * 1e5:.2f}", f"{off:.0%}"])
+    return table(["wall seconds", "with none", "more for 100,000 objects", "farthest from the line"], rows)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.figures import median, ratio, table
 from benchmarks.growth import further
+from benchmarks.retention import MOST, VARIANTS
 
 __all__ = ["Target", "target_table", "targets"]
 
@@ -37,6 +38,8 @@ def targets(results: dict[str, Any]) -> list[Target]:
         found += _of_memory(results["speed"], results.get("memory") or {})
     if results.get("scale"):
         found += _of_scale(results["scale"])
+    if results.get("retention"):
+        found += _of_retention(results["retention"])
     if results.get("trajectory"):
         found += _of_trajectory(results["trajectory"])
     return found
@@ -99,6 +102,17 @@ def _of_scale(scale: dict[str, Any]) -> Iterator[Target]:
         figures = scale["log"][what]
         measured = ratio(figures[most]["wall"], figures[fewest]["wall"])
         yield Target(f"snapshot, {what} model, {most} snapshots there to {fewest}", 1.15, measured)
+
+
+def _of_retention(retention: dict[str, Any]) -> Iterator[Target]:
+    for name, title in VARIANTS.items():
+        multiple = retention["curves"][name][-1][1] / retention["size"]
+        yield Target(f"stored after {retention['days']:.0f} days, {title}, in models", MOST, multiple)
+    one = retention["thinning"]
+    figure = f"{one['snapshots']} snapshots, all but the last {one['whole']} thinned, after gc to before"
+    yield Target(figure, 0.55, one["after"] / one["before"])
+    one = retention["deleting"]
+    yield Target("what others lean on deleted, after gc to never taken", 1.02, one["after"] / one["fresh"])
 
 
 def _of_trajectory(trajectory: dict[str, Any]) -> Iterator[Target]:
