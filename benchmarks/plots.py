@@ -23,8 +23,6 @@ _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 _SIZE = (8.0, 4.2)
 _DOTS = 100
 _DAYS = 14
-_STEPS = 50
-_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[str]:
@@ -133,24 +131,18 @@ def _scale(scale: dict[str, Any]) -> Any:
 def _objects(scale: dict[str, Any]) -> Any:
     figure, axes = _axes("Wall time of what looks at every object, each with a straight line")
     counts = [scale["objects"][str(count)] for count in scale["counts"]]
-    steps = [counts[0] * (counts[-1] / counts[0]) ** (step / _STEPS) for step in range(_STEPS + 1)]
     for colour, mark, command in zip(_LINES, "osD^", LINEAR, strict=False):
         start, slope = line(scale, command)
         values = [median(scale["log"][command][str(count)]["wall"]) for count in scale["counts"]]
-        axes.plot(steps, [start + slope * step for step in steps], color=colour, linestyle="--", linewidth=1)
-        told = f"{COMMANDS[command].strip('`')}: {start:.2f} s + {slope * 1e5:.2f} s for each 100,000"
-        axes.plot(counts, values, color=colour, marker=mark, linestyle="none", label=told)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xticks(counts, [f"{count:,}" for count in counts])
-    low, high = axes.get_ylim()
-    ticks = [tick for tick in _SECONDS if low <= tick <= high]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_xlabel("objects in the vault (logarithmic)")
-    axes.set_ylabel("seconds (logarithmic)")
+        axes.plot([0, counts[-1]], [start, start + slope * counts[-1]], color=colour, linestyle="--", linewidth=1)
+        axes.plot(counts, values, color=colour, marker=mark, linestyle="none", label=COMMANDS[command].strip("`"))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlabel("objects in the vault")
+    axes.set_ylabel("seconds")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=1, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
