@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from benchmarks.drift import Drift
@@ -185,8 +187,6 @@ def retention_table(result: dict[str, Any]) -> str:
 
 def retention_values(result: dict[str, Any]) -> dict[str, str]:
     """Return what the page says in its text."""
-    share = result["added"] / result["saves"] / result["size"]
-    kept = _end(result, "kept")
     return {
         "retention_size": megabytes(result["size"]),
         "retention_saves": str(result["saves"]),
@@ -195,16 +195,27 @@ def retention_values(result: dict[str, Any]) -> dict[str, str]:
         "retention_snapshots": str(result["snapshots"]),
         "retention_recent": str(result["whole"]["thinned"]),
         "retention_peak": f"{result['peak'] / result['size']:.1f}",
-        "retention_bound": (
-            f"At most {MOST} models were wanted, and the rules come to {kept:.1f}."
-            if kept <= MOST
-            else f"At most {MOST} models were wanted; the rules alone come to {kept:.1f}. What bounds them is what a "
-            f"snapshot\ntakes: {share:.2f} of a model on the way in, so that {MOST} models hold {MOST / share:.0f} "
-            f"snapshots with their optimizers, and\nthe rules keep {result['snapshots']}, "
-            f"{result['whole']['thinned']} of them of the last day. Those that lie far apart have no base to lean on,"
-            f"\nand take {kept / result['snapshots']:.2f} in the mean."
-        ),
+        "retention_bound": fill(" ".join(_bound(result)), 120),
     }
+
+
+def _bound(result: dict[str, Any]) -> Iterator[str]:
+    """Yield sentences about what was wanted, whether it was reached, and what bounds it."""
+    kept, recent = _end(result, "kept"), result["whole"]["thinned"]
+    share = result["added"] / result["saves"] / result["size"]
+    yield f"At most {MOST} models were wanted, and the rules alone come to {kept:.1f}."
+    if kept > MOST:
+        yield (
+            f"So it is not reached. What bounds it is what a snapshot takes: {share:.2f} of a model on the way in, and "
+            f"{kept / result['snapshots']:.2f} in the mean of those that are kept, since some lie too far apart to "
+            f"lean on others. {MOST} models hold {MOST / share:.0f} snapshots with their optimizers; the rules keep "
+            f"{result['snapshots']}."
+        )
+    thinned = _end(result, "thinned")
+    yield f"Thinning what is older than a day comes to {thinned:.1f}" + (
+        f": the {recent} of the last day take about {recent * share:.0f} alone." if thinned > MOST else "."
+    )
+    yield f"Thinning all but the last {RULES.last} comes to {_end(result, 'sparse'):.1f}."
 
 
 def _end(result: dict[str, Any], name: str) -> float:
