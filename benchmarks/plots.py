@@ -166,6 +166,15 @@ def _retention(retention: dict[str, Any]) -> Any:
         va="center",
     )
     axes.axhline(MOST, color=_COLOURS["cp"], linestyle="--", linewidth=1)
+    axes.annotate(
+        "wanted, at most",
+        (retention["days"], MOST),
+        xytext=(-4, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=9,
+    )
     for name, place in _apart(ends, top * 0.055).items():
         axes.annotate(
             f"{VARIANTS[name]}: {ends[name]:.1f}".replace("the rules, ", ""),
