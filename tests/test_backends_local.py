@@ -214,19 +214,19 @@ def test_a_folder_that_another_thread_is_about_to_make(
 ) -> None:
     backend = LocalBackend(tmp_path)
     first_is_in, second_is_done = threading.Event(), threading.Event()
-    real = durable.make_folder
+    real = Path.mkdir
 
-    def make(folder: Path) -> None:
+    def make(folder: Path, *arguments: Any, **options: Any) -> None:
         if threading.current_thread().name == "first":
             first_is_in.set()
-            second_is_done.wait(10)
-        real(folder)
+            assert second_is_done.wait(10)
+        real(folder, *arguments, **options)
 
-    monkeypatch.setattr(local, "make_folder", make)
+    monkeypatch.setattr(Path, "mkdir", make)
     with backend.batch(threads) as batch:
         first = threading.Thread(target=batch.put, args=("objects/abc/1", [b"1"]), name="first")
         first.start()
-        first_is_in.wait(10)
+        assert first_is_in.wait(10)
         try:
             batch.put("objects/abc/2", [b"2"])
         finally:

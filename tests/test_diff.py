@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from casvault import api
+from casvault.capture import Patience
 from casvault.demo.model import SampleModel
 from casvault.diff.pairs import Pair, spans
 from casvault.diff.report import TensorChange
@@ -320,7 +321,7 @@ def test_the_command_leaves_out_what_is_too_much(vault: api.Vault, tmp_path: Pat
         folder.mkdir(exist_ok=True)
         arrays = {f"t{name}": np.full(10, number * name, "<f4") for name in range(1, 31)}
         (folder / "w.pkl").write_bytes(pickle.dumps(arrays, 4))
-        vault.snapshot(folder, model_name="run", name=str(number))
+        vault.snapshot(folder, model_name="run", name=str(number), patience=Patience(0.0))
     out = call(tmp_path, "diff", "1", "2").out
     assert "Weights: 30 of 30 tensors changed" in out
     assert out.count("100.00%") == 20

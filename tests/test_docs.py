@@ -293,7 +293,7 @@ def test_a_line_of_deltas_can_be_read_from_the_page_alone(tmp_path: Path) -> Non
             np.save(folder / f"{dtype[1:]}.npy", values[dtype].astype(dtype))
         moments = sides[0] * sides[1] * (1 + 0.02 * random.random((130, 128))) * 0.9**number
         np.save(folder / "moments.npy", moments.astype("<f4"))
-        taken = vault.snapshot(folder, model_name="run", iteration=number)
+        taken = vault.snapshot(folder, model_name="run", iteration=number, patience=Patience(0.0))
         saves[taken.head.id] = {path.name: path.read_bytes() for path in folder.iterdir()}
     reader = Reader(tmp_path / ".casvault")
     for number, (id, wanted) in enumerate(saves.items()):

@@ -98,7 +98,7 @@ def test_renamed_folders_of_a_generic_model(tmp_path: Path) -> None:
         (folder / f"checkpoint-{step}").mkdir(parents=True)
         noise = random.standard_normal(weights.shape).astype(np.float32) * np.float32(0.0005)
         np.savez(folder / f"checkpoint-{step}" / "model.npz", weight=weights + noise, step=np.arange(step))
-        vault.snapshot(folder, model_name="lora", name=f"at {step}")
+        vault.snapshot(folder, model_name="lora", name=f"at {step}", patience=Patience(0.0))
     assert [name.base is not None for name in objects_of(vault)].count(True) == 1
     vault.restore("at 1000", RestoreOptions(to=tmp_path / "back"))
     assert contents(tmp_path / "back") == contents(tmp_path / "runs" / "lora")
@@ -193,7 +193,7 @@ class Run:
         return contents(self.folder)
 
     def snapshot(self, name: str) -> Head:
-        return self.vault.snapshot(self.folder, model_name="net", name=name).head
+        return self.vault.snapshot(self.folder, model_name="net", name=name, patience=Patience(0.0)).head
 
     def step(self, name: str) -> dict[str, bytes]:
         self.train()
