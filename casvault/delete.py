@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from casvault.errors import CasvaultError, DamageError, NotFound, StorageError, UnsupportedVault, UsageError
+from casvault.errors import CasvaultError, DamageError, NotFound, StorageError, UnsupportedVault
 from casvault.manifest.label import Label
 from casvault.objects import is_there
 from casvault.usage.usage import account
@@ -111,11 +111,7 @@ def _chosen(vault: Vault, ids: Sequence[str]) -> tuple[tuple[Head, ...], tuple[s
 
 
 def _deleted(label: Label) -> Label:
-    if label.pinned:
-        raise UsageError(
-            f"snapshot '{label.name or label.snapshot[-6:]}' is pinned; "
-            f"`casvault edit {label.snapshot[-6:]} --unpin` lets go of it."
-        )
+    label.check_unpinned()
     return replace(label, deleted=True)
 
 

@@ -85,7 +85,7 @@ def plan_thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
     for id, head in heads.items():
         if head.label.deleted:
             raise NotFound(f"snapshot '{head.title}' was deleted.")
-        _check_unpinned(head.label)
+        head.label.check_unpinned()
         files[id] = _optimizers(vault, head)
         if not files[id]:
             raise UsageError(f"snapshot '{head.title}' of {head.model_name} has no optimizer to give up.")
@@ -104,7 +104,7 @@ def thin(vault: Vault, ids: Sequence[str]) -> ThinResult:
     for id, paths in plan.files.items():
 
         def give_up(label: Label, paths: tuple[str, ...] = paths) -> Label:
-            _check_unpinned(label)
+            label.check_unpinned()
             return replace(label, thinned=tuple(dict.fromkeys((*label.thinned, *paths))))
 
         vault.relabel(id, "thin", give_up)
@@ -140,11 +140,3 @@ def _without(vault: Vault, holding: Holding, paths: Sequence[str]) -> Holding:
     gone = {*holding.head.label.thinned, *paths}
     size = sum(file.size for file in manifest.files if file.path not in gone)
     return Holding(holding.head, {chunk.digest: chunk.size for chunk in manifest.chunks(gone)}, size)
-
-
-def _check_unpinned(label: Label) -> None:
-    if label.pinned:
-        raise UsageError(
-            f"snapshot '{label.name or label.snapshot[-6:]}' is pinned; "
-            f"`casvault edit {label.snapshot[-6:]} --unpin` lets go of it."
-        )

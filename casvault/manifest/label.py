@@ -35,6 +35,14 @@ class Label:
     thinned: tuple[str, ...] = ()
     deleted: bool = False
 
+    def check_unpinned(self) -> None:
+        """Raise UsageError for a pinned snapshot, with the way out."""
+        if self.pinned:
+            raise UsageError(
+                f"snapshot '{self.name or self.snapshot[-6:]}' is pinned; "
+                f"`casvault edit {self.snapshot[-6:]} --unpin` lets go of it."
+            )
+
     def to_json(self) -> dict[str, Any]:
         """Return the label's members as they stand in the document."""
         return {

@@ -17,7 +17,7 @@ from casvault.files.names import case_twins, model_path_problem
 from casvault.formats.picture import MAX_PICTURE, MEDIA_TYPES
 from casvault.formats.region import ITEM_SIZES, Region
 from casvault.manifest.document import Fields, read_document, write_document
-from casvault.manifest.stamp import Stamp, from_iso
+from casvault.manifest.stamp import Stamp, is_time
 
 __all__ = [
     "FORMAT",
@@ -222,8 +222,8 @@ class Manifest:
             raise fields.bad("files", "are not one, as the model's are")
         return cls(
             id=name,
-            created=fields.text("created", _is_time),
-            saved_at=fields.text_or_none("saved_at", _is_time),
+            created=fields.text("created", is_time),
+            saved_at=fields.text_or_none("saved_at", is_time),
             kind=fields.text("kind", KINDS.__contains__),
             model_kind=model.text("kind"),
             model_name=model.text("name", _is_model_name),
@@ -373,11 +373,3 @@ def _is_nanoseconds(text: str) -> bool:
 
 def _is_model_name(text: str) -> bool:
     return 0 < len(text) <= _MAX_NAME and text.isprintable() and not set(text) & set("/\\")
-
-
-def _is_time(text: str) -> bool:
-    try:
-        from_iso(text)
-    except ValueError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 
 from casvault.errors import BadManifest
 
-__all__ = ["Stamp", "from_iso", "iso_of_ns", "to_iso"]
+__all__ = ["Stamp", "from_iso", "is_time", "iso_of_ns", "to_iso"]
 
 _PATTERN = re.compile(
     r"(?!0000|9999)[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
@@ -89,3 +89,12 @@ def from_iso(text: str) -> datetime:
         return moment.astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(f"{text!r} is out of range") from None
+
+
+def is_time(text: str) -> bool:
+    """Tell whether ``text`` is a time as `from_iso` reads it."""
+    try:
+        from_iso(text)
+    except ValueError:
+        return False
+    return True

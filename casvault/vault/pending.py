@@ -15,7 +15,7 @@ from casvault.backends import Backend
 from casvault.digest import is_digest
 from casvault.errors import BadManifest, NotFound
 from casvault.manifest.document import MAX_DOCUMENT, read_document, write_document
-from casvault.manifest.stamp import Stamp, from_iso, to_iso
+from casvault.manifest.stamp import Stamp, from_iso, is_time, to_iso
 
 __all__ = ["LIFETIME", "PENDING", "Pending"]
 
@@ -77,13 +77,5 @@ class Pending:
         digests = fields.items("digests", str)
         if not all(map(is_digest, digests)):
             raise fields.bad("digests", "are not digests")
-        renewed = fields.text("renewed", _is_time)
+        renewed = fields.text("renewed", is_time)
         return cls(id, digests, renewed)
-
-
-def _is_time(text: str) -> bool:
-    try:
-        from_iso(text)
-    except ValueError:
-        return False
-    return True
