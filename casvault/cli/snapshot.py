@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from casvault.models import Model
     from casvault.snapshot import SnapshotResult
 
-__all__ = ["command"]
+__all__ = ["ask_about", "command"]
 
 
 @click.command("snapshot")
@@ -74,7 +74,7 @@ def command(
     found = vault.models(model, model_name)
     if not take_all:
         only(model, found, ", or --all")
-    _ask_about(found, yes)
+    ask_about(found, yes)
     results, failures = vault.snapshot_each(
         found,
         name=name,
@@ -125,7 +125,8 @@ def _say_how_to_save_now(vault: Vault, found: list[Model]) -> None:
             say(f"{plain(model.name)} is being trained: {how} to save now; --next-save waits for that.")
 
 
-def _ask_about(found: list[Model], yes: bool) -> None:
+def ask_about(found: list[Model], yes: bool) -> None:
+    """Ask whether folders that look like more than that are one model each."""
     from casvault.snapshot.scope import doubt
 
     for model in found:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from casvault.cli.options import common, open_vault, print_json, say
+from casvault.cli.snapshot import ask_about
 from casvault.cli.text import clock, plain
+from casvault.errors import NotFound
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
+    from casvault.api import Vault
     from casvault.watch import Event
 
 __all__ = ["command"]
@@ -31,7 +36,8 @@ _COUNT = click.IntRange(min=0)
 @click.option("--keep-hourly", type=_COUNT, default=24, metavar="N", help="Keep one of each of the last N hours: 24.")
 @click.option("--keep-daily", type=_COUNT, default=14, metavar="N", help="Keep one of each of the last N days: 14.")
 @click.option("--keep-best", type=_COUNT, default=3, metavar="N", help="Keep the N with the lowest mean loss: 3.")
-@click.option("--keep-all", is_flag=True, help="Delete none by rule.")
+@click.option("--keep-all", is_flag=True, help="Delete none, also where the disk gets full.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask whether a large folder is one model.")
 @common
 @click.pass_obj
 def command(
@@ -48,6 +54,7 @@ def command(
     keep_daily: int,
     keep_best: int,
     keep_all: bool,
+    yes: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -73,10 +80,22 @@ def command(
         command=hook,
         tell=lambda event: _tell(event, as_json, quiet),
     )
+    _ask(vault, model, model_name, yes)
     lower_priority()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: watcher.stop())
-    watcher.run()
+    before = {number: signal.signal(number, lambda *_: watcher.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        watcher.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ask(vault: Vault, model: str, name: str | None, yes: bool) -> None:
+    from casvault.watch.steps import steps_in
+
+    if not yes and not steps_in(Path(model)):
+        with suppress(NotFound):
+            ask_about(vault.models(model, name), yes)
 
 
 def _tell(event: Event, as_json: bool, quiet: bool) -> None:

@@ -12,7 +12,7 @@ from casvault.models import Model, Trainer, find_trainers
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
-__all__ = ["Status", "status"]
+__all__ = ["Status", "equal_to", "status"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def status(vault: Vault, model: Model) -> Status:
     with capture(lambda: model, Patience(0.0, allow_incomplete=True)) as taken:
         times = {item.file.path: (item.identity.size, item.identity.mtime_ns) for item in taken.files}
         saved = taken.saved_ns
-    equals = _equal(vault, model, mine, times)
+    equals = equal_to(vault, model, mine, times)
     newest = next((head for head in reversed(mine) if head.kind not in ("auto-backup", "imported")), None)
     iteration = taken.state.iteration
     ahead = None
@@ -85,8 +85,11 @@ def status(vault: Vault, model: Model) -> Status:
     )
 
 
-def _equal(vault: Vault, model: Model, heads: list[Head], times: dict[str, tuple[int, int]]) -> Head | None:
-    """Return the snapshot that the live model was captured as or restored from, if no file changed since."""
+def equal_to(vault: Vault, model: Model, heads: list[Head], times: dict[str, tuple[int, int]]) -> Head | None:
+    """Return the snapshot that the live model was captured as or restored from, if no file changed since.
+
+    ``heads`` are those of the model in its place, oldest first; ``times`` are size and mtime of its files, by path.
+    """
     record = vault.live(vault.live_key(model))
     candidates = [head for head in heads if record is not None and head.id == record.snapshot] or heads[-1:]
     for head in candidates:

@@ -15,8 +15,9 @@ __all__ = ["parent_of"]
 def parent_of(vault: Vault, model: Model, heads: Sequence[Head], record: LiveRecord | None) -> str | None:
     """Return the id of what ``model`` was last captured as or restored from, by its live ``record``.
 
-    Without one it is the newest snapshot of the model, automatic backups left out, in its folder before any other, and
-    one that was imported only where there is no other; None where there is none. ``heads`` are those of the vault,
+    Without one it is the newest snapshot of the model, automatic backups left out, in its folder before any other, of a
+    step (checkpoint-500) before any other of the steps beside it, and one that was imported only where there is no
+    other; None where there is none. ``heads`` are those of the vault,
     oldest first.
     """
     if record is not None and any(head.id == record.snapshot for head in heads):
@@ -26,4 +27,6 @@ def parent_of(vault: Vault, model: Model, heads: Sequence[Head], record: LiveRec
     here = [head for head in mine if head.source == source]
     # What was imported is of before, whenever that was done.
     own = [head for head in here if head.kind != "imported"]
-    return (own or here or mine)[-1].id if mine else None
+    beside = vault.source_of(model.folder.parent)
+    steps = [head for head in mine if head.place == beside != head.source]
+    return (own or here or steps or mine)[-1].id if mine else None

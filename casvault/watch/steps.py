@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casvault.errors import StorageError
+from casvault.files.identity import is_plain_folder
 
 __all__ = ["Step", "steps_in"]
 
 _NAME = re.compile(
-    r"(?i)((?:.*[-_.])?(?:checkpoint|ckpt|global_step|steps?|epoch|iter(?:ation)?|save)[-_.=]?)(\d{1,12})"
+    # What begins with tmp is still being written, and renamed when it is whole.
+    r"(?i)((?!tmp|temp|\.)(?:.*[-_.])?(?:checkpoint|ckpt|global_step|steps?|epoch|iter(?:ation)?|save)[-_.=]?)"
+    r"([0-9]{1,12})"
 )
 
 
@@ -28,8 +31,8 @@ def steps_in(folder: Path) -> list[Step]:
     Raises StorageError.
     """
     try:
-        folders = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    except FileNotFoundError:
+        folders = [path for path in folder.iterdir() if is_plain_folder(path)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise StorageError(f"cannot look into {folder}: {error.strerror or error}.") from error
