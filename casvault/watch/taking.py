@@ -34,12 +34,15 @@ _BRIEF = 2.0
 
 
 class Outcome(Enum):
-    """What came of a save: it was taken, it was there already, it is not due, it is not whole, or it has to wait."""
+    """What came of a save: it was taken, it was there already, it is not due, it is not whole, somebody is in the way,
+    or it has to wait for trouble to be over.
+    """
 
     TAKEN = auto()
     THERE = auto()
     NOT_DUE = auto()
     TORN = auto()
+    BUSY = auto()
     LATER = auto()
 
 
@@ -85,10 +88,10 @@ class Taker:
             return Outcome.TORN, None
         except NotFound:
             # A trainer that cleans up; where the model itself is gone, the next look tells.
-            return Outcome.LATER, None
+            return Outcome.BUSY, None
         except Locked as error:
             self.teller.once("take", "skip", model.name, str(error))
-            return Outcome.LATER, None
+            return Outcome.BUSY, None
         except CasvaultError as error:
             self.teller.once("take", "error", model.name, str(error))
             return Outcome.LATER, None

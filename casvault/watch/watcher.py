@@ -162,8 +162,7 @@ class Watcher:
         outcome, _ = self._taker.take(model, home, Annotation(kind="scheduled"), self._due)
         if outcome is Outcome.LATER:
             self._not_before = time.monotonic() + _RETRY
-            return
-        if outcome is not Outcome.NOT_DUE:
+        if outcome in (Outcome.TAKEN, Outcome.THERE, Outcome.TORN):
             self._pending = False
         if outcome in (Outcome.TAKEN, Outcome.THERE):
             self._saves = 0

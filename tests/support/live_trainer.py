@@ -110,25 +110,26 @@ class _Fate:
             time.sleep(self._random.choice((0, 0, self._random.uniform(0, 0.004))))
 
 
-def _run(folder: Path, seed: str, life: int) -> None:
+def _run(folder: Path, seed: str, life: int, period: float) -> None:
     fate = _Fate(f"{seed}/{life}")
     saves = _Saves(folder, fate.step)
     for number in range(life * _LIFE + 1, (life + 1) * _LIFE):
         begun = time.monotonic()
         saves.iteration += fate.begin()
         saves.save(number)
-        time.sleep(max(0.0, begun + _PERIOD - time.monotonic()))
+        time.sleep(max(0.0, begun + period - time.monotonic()))
 
 
 class LiveTrainer:
     """Keeps the process going while the block runs, whatever becomes of it.
 
     ``lives`` counts how often it was started, ``failures`` are the last words of those that ended otherwise than by
-    their fate. The same seed makes the same saves, sleeps and deaths; what meets them is up to the clock.
+    their fate. ``period`` are the seconds from save to save at least. The same seed makes the same saves, sleeps and deaths; what meets them is up to the clock.
     """
 
-    def __init__(self, folder: Path, seed: str) -> None:
+    def __init__(self, folder: Path, seed: str, period: float = _PERIOD) -> None:
         self.folder = folder
+        self._period = period
         self.lives = 0
         self.failures: list[str] = []
         self._seed = seed
@@ -157,7 +158,8 @@ class LiveTrainer:
         pauses = random.Random(self._seed)
         while not self._stop.is_set():
             with tempfile.TemporaryFile() as told:
-                command = [sys.executable, "-m", __name__, str(self.folder), self._seed, str(self.lives)]
+                arguments = [str(self.folder), self._seed, str(self.lives), str(self._period)]
+                command = [sys.executable, "-m", __name__, *arguments]
                 process = subprocess.Popen(command, stderr=told, cwd=Path(__file__).parents[2])
                 self.lives += 1
                 while process.poll() is None and not self._stop.wait(0.005):
@@ -194,4 +196,4 @@ def _numbers(role: str, data: bytes) -> set[float]:
 
 
 if __name__ == "__main__":
-    _run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    _run(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
