@@ -22,16 +22,29 @@ if TYPE_CHECKING:
     from casvault.progress import Progress
     from casvault.prune import Rules
     from casvault.restore import RestoreOptions
+    from casvault.watch import Rhythm
 
 __version__ = "0.1.0"
 
-__all__ = ["CasvaultError", "Patience", "Progress", "RestoreOptions", "Rules", "Vault", "__version__", "init", "open"]
+__all__ = [
+    "CasvaultError",
+    "Patience",
+    "Progress",
+    "RestoreOptions",
+    "Rhythm",
+    "Rules",
+    "Vault",
+    "__version__",
+    "init",
+    "open",
+]
 
 _HOMES = {
     "CasvaultError": "casvault.errors",
     "Patience": "casvault.capture",
     "Progress": "casvault.progress",
     "RestoreOptions": "casvault.restore",
+    "Rhythm": "casvault.watch",
     "Rules": "casvault.prune",
     "Vault": "casvault.api",
     "init": "casvault.api",

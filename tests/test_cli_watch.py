@@ -15,6 +15,7 @@ import pytest
 from casvault import RestoreOptions, api
 from casvault.demo.model import SampleModel
 from casvault.errors import CasvaultError
+from casvault.watch import Watcher
 from tests.support.command import call, spawn
 from tests.support.live_trainer import NAME, LiveTrainer, numbers_in
 from tests.support.trainer import make_model
@@ -133,7 +134,11 @@ def test_what_it_refuses_and_asks(tmp_path: Path, vault: api.Vault) -> None:
 
 def test_its_options_reach_it(tmp_path: Path, vault: api.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
-    monkeypatch.setattr("casvault.watch.Watcher.run", lambda watcher: made.append(watcher))
+
+    def run(watcher: Watcher) -> None:
+        made.append(watcher)
+
+    monkeypatch.setattr("casvault.watch.Watcher.run", run)
     monkeypatch.setattr("casvault.watch.priority.lower_priority", lambda: None)
     handlers = signal.getsignal(signal.SIGTERM)
     given = ("--every", "2", "--iterations", "500", "--minutes", "1.5", "--poll", "7", "--model", "voice")

@@ -149,7 +149,7 @@ def test_every_public_name_is_told() -> None:
     assert names == set(casvault.__all__)
 
 
-@pytest.mark.parametrize("kind", [casvault.Patience, casvault.RestoreOptions, casvault.Rules])
+@pytest.mark.parametrize("kind", [casvault.Patience, casvault.RestoreOptions, casvault.Rhythm, casvault.Rules])
 def test_defaults_are_told(kind: type) -> None:
     parameters = inspect.signature(kind).parameters.values()
     written = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)

@@ -124,7 +124,8 @@ class LiveTrainer:
     """Keeps the process going while the block runs, whatever becomes of it.
 
     ``lives`` counts how often it was started, ``failures`` are the last words of those that ended otherwise than by
-    their fate. ``period`` are the seconds from save to save at least. The same seed makes the same saves, sleeps and deaths; what meets them is up to the clock.
+    their fate. ``period`` are the seconds from save to save at least. The same seed makes the same saves, sleeps and
+    deaths; what meets them is up to the clock.
     """
 
     def __init__(self, folder: Path, seed: str, period: float = _PERIOD) -> None:
