@@ -20,11 +20,13 @@ from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 
+import psutil
+
 from benchmarks.saves import real
 from casvault import api
 from casvault.manifest.stamp import from_iso
 
-__all__ = ["measure_idle", "measure_slowdown"]
+__all__ = ["measure_idle", "measure_share", "measure_slowdown"]
 
 _BIN = 0.1
 """Seconds of computing that are counted together."""
@@ -51,11 +53,10 @@ def measure_slowdown(saves: list[Path], place: Path, seconds: float, every: floa
     The model below ``place`` is saved ``every`` so many seconds; what is counted while it is saved, and while a
     snapshot is taken, is left out.
     """
-    folder, vault = place / "workspace" / "model", place / ".casvault"
+    folder = place / "workspace" / "model"
     folder.mkdir(parents=True)
-    api.init(vault)
-    command = [sys.executable, "-m", "casvault", "--vault", str(vault), "watch", str(folder), "--json"]
-    watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    api.init(place / ".casvault")
+    watch = subprocess.Popen(_command(place), stdout=subprocess.PIPE, text=True)
     loop = subprocess.Popen([sys.executable, "-c", _LOOP, str(_BIN)], stdout=subprocess.PIPE, text=True)
     busy, slices, turn, last = list[Span](), list[Span](), cycle(saves), 0.0
     try:
@@ -105,6 +106,25 @@ def measure_idle(saves: list[Path], place: Path, looks: int = 2000) -> dict[str,
     }
 
 
+def measure_share(place: Path, seconds: float) -> float:
+    """Return how many percent of one core a watch takes that looks at the model of `measure_idle`, saved long ago."""
+    watch = subprocess.Popen(_command(place), stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(_SLICE * 5)
+        before = psutil.Process(watch.pid).cpu_times()
+        time.sleep(seconds)
+        after = psutil.Process(watch.pid).cpu_times()
+    finally:
+        watch.terminate()
+        watch.wait()
+    return (after.user + after.system - before.user - before.system) / seconds * 100
+
+
+def _command(place: Path) -> list[str]:
+    vault, folder = place / ".casvault", place / "workspace" / "model"
+    return [sys.executable, "-m", "casvault", "--vault", str(vault), "watch", str(folder), "--json"]
+
+
 def _put(save: Path, folder: Path) -> None:
     """Put a save in place: the summary first and in place, data.dat last."""
     names = sorted((path.name for path in save.iterdir()), key=lambda name: (name.endswith("data.dat"), name))
@@ -140,7 +160,9 @@ def main() -> None:
     saves = real(wanted.saves)
     with tempfile.TemporaryDirectory(prefix="casvault_bench_") as place:
         idle = measure_idle(saves, Path(place))
-    print(f"an idle look: {idle['wall']:.2f} ms, {idle['processor']:.2f} ms of the processor", flush=True)
+        share = measure_share(Path(place), wanted.seconds / 4)
+    print(f"an idle look: {idle['wall']:.2f} ms, {idle['processor']:.2f} ms of the processor")
+    print(f"a watch with nothing to do takes {share:.2f} % of one core", flush=True)
     with tempfile.TemporaryDirectory(prefix="casvault_bench_") as place:
         slower = measure_slowdown(saves, Path(place), wanted.seconds, wanted.every)
     error = statistics.stdev(slower) / len(slower) ** 0.5

@@ -130,12 +130,18 @@ def test_a_rhythm_of_minutes_takes_the_newest_save_when_the_time_has_come(
         now[0] += 60
         assert watched.look(2) == []
     begun = rhythm.datetime.now(rhythm.timezone.utc)
-    later = type("Later", (), {"now": lambda zone: begun + rhythm.timedelta(minutes=10)})
+    minutes = [10]
+    later = type("Later", (), {"now": lambda zone: begun + rhythm.timedelta(minutes=minutes[0])})
     monkeypatch.setattr(rhythm, "datetime", later)
     assert watched.look(2) == [], "the files were read again before the time had come"
     now[0] += 600
     assert watched.look(2) == ["snapshot"]
     assert watched.iterations == [5, 35]
+    save(model)
+    assert watched.look(2) == []
+    now[0] += 600
+    minutes[0] = 20
+    assert watched.look(2) == ["snapshot"], "no other save came to tell that the time has come"
 
 
 # What was restored

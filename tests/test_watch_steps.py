@@ -211,6 +211,20 @@ def test_the_rhythm_of_steps_is_told_by_their_own_times(
     assert again.iterations == taken
 
 
+def test_an_idle_look_reads_nothing_of_the_vault(
+    tmp_path: Path, vault: api.Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    make_step(runs, 500)
+    watched = Watched(vault, runs)
+    assert watched.look(2) == ["snapshot"]
+    opened: list[str] = []
+    for name in ("read", "list"):
+        monkeypatch.setattr(type(vault.backend), name, lambda *_, name=name: opened.append(name))
+    assert watched.look(3) == []
+    assert opened == []
+
+
 def test_a_model_of_a_known_trainer_is_not_taken_for_steps(tmp_path: Path, vault: api.Vault) -> None:
     place = tmp_path / "workspace" / "model"
     model = make_model(place, size=30_000)

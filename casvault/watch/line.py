@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from casvault.errors import CasvaultError, NotFound
@@ -46,7 +46,7 @@ class Line:
         """The folder as manifests write it."""
         return self.vault.source_of(self.folder)
 
-    @property
+    @cached_property
     def model_name(self) -> str:
         """What the steps' model is called."""
         known = [head.model_name for head in self._heads()] if self.name is None else []
@@ -119,9 +119,6 @@ class Line:
         if before != now:
             since = time.monotonic()
             self._seen[folder] = now, since
-        newest = (
-            max(max(one.mtime_ns, one.ctime_ns) for one in now.values() if one is not None)
-            if all(now.values())
-            else time.time_ns()
-        )
-        return time.time_ns() - newest > _REST * 1e9 or time.monotonic() - since > _REST
+        times = [max(one.mtime_ns, one.ctime_ns) for one in now.values() if one is not None]
+        old = len(times) == len(now) and time.time_ns() - max(times) > _REST * 1e9
+        return old or time.monotonic() - since > _REST
