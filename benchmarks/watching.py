@@ -117,7 +117,7 @@ def measure_share(place: Path, seconds: float) -> float:
     finally:
         watch.terminate()
         watch.wait()
-    return (after.user + after.system - before.user - before.system) / seconds * 100
+    return float(after.user + after.system - before.user - before.system) / seconds * 100
 
 
 def _command(place: Path) -> list[str]:
