@@ -135,15 +135,13 @@ class VaultMachine(RuleBasedStateMachine):
         def take() -> str:
             return self.vault.snapshot(self.place, name=name, patience=Patience(0.0)).id
 
-        whole = OPTIMIZER in self.live
         try:
             if self._do("snapshot", take, fault, point):
                 self._adopt({None, name})
             else:
-                assert whole
                 self._adopt({name}, exactly=1)
         except IncompleteSave:
-            assert not whole
+            assert OPTIMIZER not in self.live
 
     def _adopt(self, names: set[str | None] | None, exactly: int | None = None) -> None:
         """Take into the dictionaries what is new; it must hold what is, or was, live, or be nothing at all."""

@@ -14,14 +14,17 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.command import clean_environment
 
-__all__ = ["ERRORS", "Call", "Ended", "calls_of", "changing", "run_at", "why_not"]
+__all__ = ["ERRORS", "Call", "Ended", "Stopped", "calls_of", "changing", "run_at", "stopped_at", "why_not"]
 
 ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EMFILE")
 
@@ -96,6 +99,53 @@ def run_at(call: Call, fault: str, cwd: Path, *arguments: str | Path) -> Ended:
     options = ["-e", f"trace={call.name}", "-e", f"inject={call.name}:{action}:when={call.number}"]
     ended, log = _run(cwd, arguments, options)
     return ended._replace(hit=ended.killed or "(INJECTED)" in log)
+
+
+@contextmanager
+def stopped_at(call: Call, cwd: Path, *arguments: str | Path) -> Iterator[Stopped]:
+    """Run a command that is stopped at this call, as by Ctrl+Z; within it stands still, until it is let go on."""
+    options = ["-e", f"trace={call.name}", "-e", f"inject={call.name}:signal=SIGSTOP:when={call.number}"]
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(
+            ["strace", "-f", "-o", log.name, *options, sys.executable, "-m", "casvault", *map(str, arguments)],
+            cwd=cwd,
+            env=clean_environment(CASVAULT_THREADS="1", PYTHONHASHSEED="0"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            seen, pid = "", None
+            while process.poll() is None and pid is None:
+                seen += log.read()
+                for line in seen.splitlines():
+                    if "stopped by SIGSTOP" in line:
+                        pid = int(line.split()[0])
+                time.sleep(0.005)
+            yield Stopped(process, pid)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                if pid is not None:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            process.communicate()
+
+
+class Stopped:
+    """A process that stands still; ``pid`` is None where it ended before it came to its call."""
+
+    def __init__(self, process: subprocess.Popen[str], pid: int | None) -> None:
+        self._process = process
+        self.pid = pid
+
+    def go_on(self) -> Ended:
+        """Let it go on, and return how it ended."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGCONT)
+        out, err = self._process.communicate(timeout=_SECONDS)
+        return Ended(self._process.returncode, out, err, self.pid is not None)
 
 
 def _run(cwd: Path, arguments: tuple[str | Path, ...], options: list[str]) -> tuple[Ended, str]:
