@@ -1,0 +1,232 @@
+"""Power cuts: what was acknowledged survives one at any moment, whatever the drive's cache lost.
+
+Among the work are two processes: one stores a model's chunks and is stopped before it syncs their folders, the other
+finds them there and is done first. Without fsync, and without the fsync of folders, the same campaign must fail.
+CASVAULT_SOAK_CUTS is how many states the long form looks at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from casvault import api
+from casvault.capture import Patience
+from casvault.digest import digest_of
+from casvault.errors import CasvaultError
+from tests.support import soak
+from tests.support.command import clean_environment
+from tests.support.loading import Started, start
+from tests.support.recording_disk import Disk, Event, recording, why_no_recording
+from tests.support.strace import calls_of, stopped_at, why_not
+from tests.support.trainer import NAME, contents, make_model
+
+pytestmark = pytest.mark.skipif(bool(why_no_recording() or why_not()), reason=why_no_recording() or why_not())
+
+_SIZE = 28 << 20
+_PROGRAM = """
+import os, stat, sys
+mode, fsync = sys.argv.pop(1), os.fsync
+def lying(descriptor):
+    if mode == "folders" and not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        fsync(descriptor)
+if mode != "honest":
+    os.fsync = lying
+from casvault.cli.main import run
+run(sys.argv[1:])
+"""
+_MODEL = f"workspace/model/{NAME}"
+_TWIN = f"workspace/twin/{NAME}"
+Files = dict[str, str]
+
+
+@dataclass
+class Promise:
+    """What was acknowledged by a step: snapshots (id -> path -> digest), a label, and what the model may be."""
+
+    snapshots: dict[str, Files] = field(default_factory=dict)
+    notes: str | None = None
+    vault: bool = False
+
+
+@dataclass
+class Workload:
+    """Work on a recording disk; ``promises[n]`` holds from mark ``n`` on, ``states`` are what the model ever was."""
+
+    disk: Disk
+    mode: str
+    place: Path
+    promises: list[Promise] = field(default_factory=lambda: [Promise()])
+    states: list[Files] = field(default_factory=list)
+    starts: list[Started] = field(default_factory=list)
+
+    def run(self, *arguments: str) -> str:
+        """Run a command and return the id of the snapshot that it took, if any."""
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, self.mode, *arguments, "--json"],
+            cwd=self.place,
+            env=clean_environment(CASVAULT_THREADS="1"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, (arguments, done.stderr)
+        return str(json.loads(done.stdout).get("id"))
+
+    def acknowledge(self, snapshot: str = "", files: Files | None = None, gone: str = "", notes: str = "") -> None:
+        """Promise what holds from now on."""
+        last = self.promises[-1]
+        kept = {id: one for id, one in last.snapshots.items() if id != gone}
+        if files is not None:
+            kept[snapshot] = files
+        self.promises.append(Promise(kept, notes or last.notes, True))
+        self.disk.mark(len(self.promises) - 1)
+
+    def take(self, name: str, model: str = _MODEL) -> str:
+        id = self.run("snapshot", model, "--name", name)
+        self.acknowledge(id, digests(self.place / model))
+        return id
+
+    def change(self, model: str = _MODEL, seed: int = 1, iterations: int = 5) -> None:
+        """Let the model be another, durably: that the trainer does not sync is its own business."""
+        made = make_model((self.place / model).parent, size=20_000, seed=seed, iterations=iterations)
+        os.sync()
+        if model == _MODEL:
+            self.states.append(digests(self.place / model))
+            self.starts.append(start(made.folder, NAME))
+
+
+def digests(model: Path) -> Files:
+    return {name: digest_of(data) for name, data in contents(model.parent, NAME).items()}
+
+
+def stop_half_way(work: Workload) -> None:
+    """One process is stopped after its renames and before its folders are synced; the other relies on its objects."""
+    for model in (_MODEL, _TWIN):
+        work.change(model, seed=9, iterations=40)
+    measured = work.place.parent / "measured"
+    shutil.copytree(work.place, measured)
+    calls = calls_of(measured, "snapshot", _MODEL)
+    shutil.rmtree(measured)
+    first = next(c for c in calls if c.name == "fsync" and ".tmp" not in c.told and "/objects" in c.told)
+    with stopped_at(first, work.place, "snapshot", _MODEL, "--name", "stopped") as writer:
+        assert writer.pid is not None
+        work.take("twin", _TWIN)
+
+
+def work_on(disk: Disk, mode: str) -> Workload:
+    """Prepare the disk and do all the work on it."""
+    with disk.prepare() as folder:
+        (folder / "place").mkdir()
+        work = Workload(disk, mode, folder / "place")
+        work.change()
+    with recording(disk):
+        work.run("init")
+        work.acknowledge()
+        first = work.take("first")
+        work.change(seed=2, iterations=10)
+        second = work.take("second")
+        if mode == "honest":
+            stop_half_way(work)
+        work.change(seed=3, iterations=12)
+        work.run("restore", first, "-y")
+        work.acknowledge()
+        work.run("edit", first, "--notes", "kept")
+        work.acknowledge(notes="kept")
+        work.run("undo", _MODEL, "-y")
+        work.acknowledge()
+        # From the moment it is asked for it may be gone.
+        work.promises[-1].snapshots.pop(second)
+        work.run("delete", second, "-y", "--gc")
+        work.acknowledge(gone=second)
+    return work
+
+
+def check(work: Workload, place: Path, promise: Promise, figures: soak.Figures) -> str:
+    """Return what is wrong after a power cut, empty where nothing is."""
+    began = start(place / "workspace/model", NAME)
+    if began.kind != "first run" and began not in work.starts:
+        return "a model that looks startable and is not whole"
+    if not promise.vault and not (place / ".casvault/vault.json").exists():
+        api.init(place / ".casvault")
+    try:
+        vault = api.open(place / ".casvault", threads=1)
+        finished = vault.finish_interrupted()
+        figures.count("restores finished", bool(finished))
+        there = {head.id: head for head in vault.snapshots()}
+        for id, files in promise.snapshots.items():
+            if id not in there:
+                return f"snapshot {id} is lost"
+            if {file.path: file.digest for file in vault.manifest(id).files} != files:
+                return f"snapshot {id} is another"
+        if promise.notes and promise.notes not in {head.label.notes for head in there.values()}:
+            return "notes are lost"
+        found = vault.verify(read_data=True)
+        if found.affected or not found.ok:
+            return f"damaged: {found.damaged[:3]}"
+        if digests(place / _MODEL) not in work.states:
+            return "the model is neither old nor new"
+        vault.snapshot(place / _MODEL, patience=Patience(0.0))
+        vault.gc()
+        if vault.usage().vault.reclaimable_bytes or not vault.verify(read_data=True).ok:
+            return "gc does not clear what was left"
+    except CasvaultError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def cut(work: Workload, events: list[Event], length: int, chance: random.Random, figures: soak.Figures) -> str:
+    # A mark comes after the calls that it acknowledges have returned; the last one was for the end of the recording.
+    marks = [event.offset for event in events[:length] if event.kind == "m" and event.offset < len(work.promises)]
+    with work.disk.after_cut(events, length, chance) as root:
+        return check(work, root / "place", work.promises[marks[-1] if marks else 0], figures)
+
+
+def campaign(root: Path, mode: str, states: int, seed: int) -> tuple[soak.Figures, list[str]]:
+    with soak.campaign(f"power cuts, fsync {mode}") as figures:
+        chance = random.Random(seed)
+        work = work_on(Disk(root, _SIZE), mode)
+        events = work.disk.events()
+        flushes = sum(event.kind == "f" for event in events)
+        figures.more |= {"writes": sum(event.kind == "w" for event in events), "flushes": flushes}
+        wrong = []
+        # Half of the moments are right after an acknowledgement, where most is promised and least is flushed.
+        marks = [number + 1 for number, event in enumerate(events) if event.kind == "m"]
+        for number in range(states):
+            length = chance.choice(marks) if number % 2 else chance.randrange(len(events) + 1)
+            found = cut(work, events, length, chance, figures)
+            figures.cases += 1
+            if found:
+                wrong.append(f"after {length} of {len(events)} events: {found}")
+        figures.more["violations"] = len(wrong)
+        return figures, wrong
+
+
+def test_a_few_cuts(tmp_path: Path) -> None:
+    _, wrong = campaign(tmp_path, "honest", 12, soak.seed(1))
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_many_cuts(tmp_path: Path) -> None:
+    _, wrong = campaign(tmp_path, "honest", soak.size("CUTS", 500), soak.seed())
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["off", "folders"])
+def test_without_fsync_it_fails(tmp_path: Path, mode: str) -> None:
+    """The campaign itself: it sees what is lost where nothing is flushed, or no folder is."""
+    _, wrong = campaign(tmp_path, mode, soak.size("CONTROLS", 40), soak.seed())
+    assert wrong
+    print(len(wrong), wrong[:5])
