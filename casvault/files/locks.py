@@ -218,12 +218,18 @@ def _try(file: IO[bytes], alone: bool) -> bool:
 def _release(file: IO[bytes]) -> None:
     import portalocker
 
-    portalocker.unlock(file)
+    try:
+        portalocker.unlock(file)
+    except portalocker.exceptions.LockException as error:
+        raise StorageError(f"cannot unlock {file.name}.") from error
 
 
 @contextmanager
 def _released(file: IO[bytes]) -> Iterator[None]:
-    """Give a lock back on leaving: closing alone would leave it to a child that was forked meanwhile."""
+    """Give a lock back on leaving: closing alone would leave it to a child that was forked meanwhile.
+
+    Where that fails, what was done under the lock is done all the same, and closing the file gives it back.
+    """
     try:
         yield
     finally:

@@ -18,14 +18,22 @@ from tests.support.scenes import Scene, errors_told
 
 pytestmark = pytest.mark.skipif(bool(why_no_mounts()), reason=why_no_mounts())
 _SIZE = 24 << 20
+_PROGRAM = """
+import sys
+from importlib import import_module
+import_module("casvault.restore.restore")._MARGIN = 0
+from casvault.cli.main import run
+run(sys.argv[1:])
+"""
+"""The command line without the margin that restores leave: as where others fill the disk meanwhile."""
 _COMMANDS = ("snapshot", "restore", "undo", "gc", "delete", "edit", "thin", "prune", "import")
 
 
-def trial(scene: Scene, left: int, figures: soak.Figures) -> None:
+def trial(scene: Scene, left: int, no_margin: bool, figures: soak.Figures) -> None:
     place = scene.fresh()
     filler = fill(scene.root, left)
-    ended = spawn(place, *scene.command.arguments, CASVAULT_THREADS="1")
-    told = f"{scene.name} with {left:,} bytes left: {ended}"
+    ended = spawn(place, *scene.command.arguments, CASVAULT_THREADS="1", program=_PROGRAM if no_margin else None)
+    told = f"{scene.name} with {left:,} bytes left, {no_margin=}: {ended}"
     try:
         errors_told(ended.code, ended.err)
         assert ended.code in (0, 1, 3)
@@ -44,14 +52,19 @@ def trial(scene: Scene, left: int, figures: soak.Figures) -> None:
 
 def run(root: Path, name: str, room: list[int], figures: soak.Figures) -> None:
     scene = Scene(root / name, name)
-    for left in room:
-        trial(scene, left, figures)
+    for number, left in enumerate(room):
+        trial(scene, left, number % 4 > 0, figures)
     shutil.rmtree(root / name)
 
 
 def test_a_full_disk_in_memory(tmp_path: Path) -> None:
     with soak.campaign("full disk") as figures, tmpfs(tmp_path, _SIZE) as disk:
-        for name, room in {"snapshot": [0, 100_000], "restore": [50_000, 300_000], "gc": [0], "delete": [0]}.items():
+        for name, room in {
+            "snapshot": [0, 100_000],
+            "restore": [50_000, 200_000, 400_000],
+            "gc": [0],
+            "delete": [0],
+        }.items():
             run(disk, name, room, figures)
         assert figures.more["full"]
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,20 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from casvault import RestoreOptions, Rules, api
 from casvault.capture import Patience
-from casvault.digest import digest_of
 from casvault.demo.model import SampleModel
-from casvault.errors import CasvaultError, IncompleteSave, NoSpace, NotFound, StorageError, UsageError
+from casvault.digest import digest_of
+from casvault.errors import IncompleteSave, NotFound, UsageError
 from casvault.vault.head import Head
 from tests.support import soak
 from tests.support.faults import trial
@@ -226,7 +233,9 @@ class VaultMachine(RuleBasedStateMachine):
         fault=FAULTS,
         point=st.integers(1, 15),
     )
-    def edit(self, number: int, name: str | None, notes: str | None, pinned: bool | None, fault: str, point: int) -> None:
+    def edit(
+        self, number: int, name: str | None, notes: str | None, pinned: bool | None, fault: str, point: int
+    ) -> None:
         id = self._pick(number)
         if id is None or (name, notes, pinned) == (None, None, None):
             return
@@ -393,5 +402,3 @@ def test_a_few_sequences() -> None:
 @pytest.mark.slow
 def test_many_sequences() -> None:
     run("state machine", soak.size("RUNS", 100), soak.size("STEPS", 30), soak.seed())
-
-

@@ -58,10 +58,11 @@ def call(cwd: Path, *arguments: str | Path) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def spawn(cwd: Path, *arguments: str | Path, **environment: str) -> Outcome:
-    """Run the command line as a process in the folder ``cwd``, and wait for its end."""
+def spawn(cwd: Path, *arguments: str | Path, program: str | None = None, **environment: str) -> Outcome:
+    """Run the command line, or a ``program`` that runs it, as a process in the folder ``cwd``; wait for its end."""
+    start = ["-m", "casvault"] if program is None else ["-c", program]
     done = subprocess.run(
-        [sys.executable, "-m", "casvault", *map(str, arguments)],
+        [sys.executable, *start, *map(str, arguments)],
         cwd=cwd,
         env=clean_environment(**environment),
         stdin=subprocess.DEVNULL,

@@ -196,7 +196,9 @@ class Scene:
         """Tell whether what is unfinished is a neighbour's, or derived and goes by itself after an hour."""
         kept = (place / "workspace", place / ".casvault/cache", place / ".casvault/live", place / ".casvault/tmp")
         found = list(place.rglob("*.tmp"))
-        return all(any(folder in path.parents for folder in kept) or path.parent == place / ".casvault" for path in found)
+        return all(
+            any(folder in path.parents for folder in kept) or path.parent == place / ".casvault" for path in found
+        )
 
     def _check_start(self, place: Path) -> None:
         """The trainer's own eyes: it goes on from a model that is wholly old or wholly new, or calls it a first run."""
@@ -259,5 +261,3 @@ def errors_told(code: int, err: str) -> None:
     if code:
         assert err.splitlines()[-1] == lines[0], err
         assert lines[0].endswith("."), err
-
-
