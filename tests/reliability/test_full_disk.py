@@ -17,7 +17,7 @@ from tests.support.disks import fill, loop_ext4, tmpfs, why_no_loops, why_no_mou
 from tests.support.scenes import Scene, errors_told
 
 pytestmark = pytest.mark.skipif(bool(why_no_mounts()), reason=why_no_mounts())
-_SIZE = 24 << 20
+_SIZE = 48 << 20
 _PROGRAM = """
 import sys
 from importlib import import_module
