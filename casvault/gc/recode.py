@@ -28,7 +28,7 @@ __all__ = ["recode"]
 _PORTION = 256 << 20
 """Stored bytes that are written before a sweep takes away what they replace: as much room is needed in between."""
 
-_HELD = 48 << 20
+_HELD = 16 << 20
 """Stored bytes of heirs that may wait in memory."""
 
 

@@ -53,7 +53,7 @@ def run(scene: Scene, points: list[tuple[Call, str]], figures: soak.Figures) -> 
         print(f"{error}\n  {error.__cause__!r}")
     if violations:
         raise violations[0]
-    # A restore looks at all processes there are, which opens more or fewer files each time: the last points may not come.
+    # A restore looks at all processes there are, which takes more or fewer calls: the last points may not come.
     assert int(figures.more["hit"]) >= 0.9 * figures.cases, "faults did not come"
 
 

@@ -1,6 +1,7 @@
 """Hostile bytes for every parser: typed errors only, at most 2 seconds and 256 MB each, in a child that is bounded.
 
-CASVAULT_SOAK_HOSTILE is how many cases the long form has. ``python -m tests.support.hostile SEED NUMBER 1`` repeats one.
+CASVAULT_SOAK_HOSTILE is how many cases the long form has.
+``python -m tests.support.hostile SEED NUMBER 1`` repeats one.
 """
 
 from __future__ import annotations

@@ -62,10 +62,10 @@ def run(place: Path, megabytes: int, ceiling: int) -> None:
     with soak.campaign(f"memory, {megabytes} MB") as figures:
         peaks: dict[str, int] = {}
         train(place, megabytes, 0)
-        for arguments in (("init",), ("snapshot", _MODEL, "--name", "first")):
-            peaks[arguments[0]] = peak(place, *arguments)
+        peaks["init"] = peak(place, "init")
+        peaks["snapshot"] = peak(place, "snapshot", _MODEL, "--name", "first")
         train(place, megabytes, 5)
-        for arguments in (
+        commands: tuple[tuple[str, ...], ...] = (
             ("snapshot", _MODEL, "--name", "second"),
             ("verify", "--read-data"),
             ("health", "second"),
@@ -77,7 +77,8 @@ def run(place: Path, megabytes: int, ceiling: int) -> None:
             ("usage",),
             ("delete", "first", "-y"),
             ("gc",),
-        ):
+        )
+        for arguments in commands:
             peaks[arguments[0]] = max(peaks.get(arguments[0], 0), peak(place, *arguments))
             figures.cases += 1
         figures.more |= {f"{name}, MB": round(most / 10**6) for name, most in peaks.items()}

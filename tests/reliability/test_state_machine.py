@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -65,14 +65,11 @@ def seen(head: Head) -> tuple[Any, ...]:
     return label.name, label.notes, label.tags, label.pinned, bool(label.thinned), label.deleted
 
 
-class Counts(NamedTuple):
+class COUNTS:
     """What all machines of a campaign did together."""
 
-    steps: dict[str, int] = {}
-    faults: dict[str, int] = {}
-
-
-COUNTS = Counts()
+    steps: ClassVar[dict[str, int]] = {}
+    faults: ClassVar[dict[str, int]] = {}
 
 
 def count(counts: dict[str, int], what: str) -> None:
@@ -178,7 +175,7 @@ class VaultMachine(RuleBasedStateMachine):
         unknown = self._do("restore", do, fault, point)
         before = set(self.known)
         self._adopt(None)
-        new = {path: digest for path, digest in self.known[id].files.items()}
+        new = dict(self.known[id].files)
         if self.known[id].thinned:
             new.pop(OPTIMIZER, None)
         self.live = self._live()
@@ -389,7 +386,7 @@ def run(name: str, runs: int, steps: int, seed: int) -> None:
             print_blob=True,
         )
         try:
-            seeded(seed)(run_state_machine_as_test)(VaultMachine, settings=chosen)  # type: ignore[no-untyped-call]
+            seeded(seed)(run_state_machine_as_test)(VaultMachine, settings=chosen)
         finally:
             figures.cases = COUNTS.steps.pop("all", 0)
             figures.more |= {"runs": runs, "faults": sum(COUNTS.faults.values()), **COUNTS.steps}

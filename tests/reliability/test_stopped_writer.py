@@ -36,9 +36,7 @@ def collect(vault: api.Vault, outcome: list[str]) -> None:
         vault.gc()
         outcome.append("collected")
     except Locked as error:
-        outcome.append("gave up")
-        assert "in use by" in str(error)
-        assert error.exit_code == 11
+        outcome.append("gave up" if "in use by" in str(error) else str(error))
 
 
 def trial(scene: Scene, call: Call, wait: bool, figures: soak.Figures) -> None:

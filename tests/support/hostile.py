@@ -81,7 +81,7 @@ def _bent(value: Any, chance: random.Random) -> Any:
     if isinstance(value, list) and value and chance.random() < 0.8:
         at = chance.randrange(len(value))
         return chance.choice(
-            [[*value[:at], _bent(value[at], chance), *value[at + 1 :]], value + [value[at]], value[:at], value * 50]
+            [[*value[:at], _bent(value[at], chance), *value[at + 1 :]], [*value, value[at]], value[:at], value * 50]
         )
     return chance.choice(_NASTY)
 
@@ -234,11 +234,17 @@ def _targets(folder: Path) -> dict[str, tuple[Callable[[random.Random], bytes], 
     cache = {"format": 2, "heads": {ID: [1, None, {}, {}, 5, 2, "0" * 64]}}
     live = {"format": 1, "key": "workspace/model\nnew_SAEHD", "snapshot": ID, "restored": True, "backup": ID}
     return {
-        "manifest": (_document(_fields_of(manifest.to_bytes())), lambda data: (read_held(data, ID), Manifest.parse(data, ID))),
+        "manifest": (
+            _document(_fields_of(manifest.to_bytes())),
+            lambda data: (read_held(data, ID), Manifest.parse(data, ID)),
+        ),
         "manifest in a vault": (_document(_fields_of(manifest.to_bytes())), _read_vault),
         "label": (_document(_fields_of(label.to_bytes())), lambda data: Label.parse(data, ID)),
         "journal": (_document(_fields_of(journal.to_bytes())), lambda data: Journal.parse(data, "journal")),
-        "pending": (_document({"format": 1, "id": ID, "renewed": "2026-11-24T03:15:00.123Z", "digests": ["0" * 64]}), _read_pending),
+        "pending": (
+            _document({"format": 1, "id": ID, "renewed": "2026-11-24T03:15:00.123Z", "digests": ["0" * 64]}),
+            _read_pending,
+        ),
         "vault.json": (_plain(_fields_of(VaultConfig().to_bytes())), lambda data: VaultConfig.parse(data, "here")),
         "live record": (_plain({**live, "files": {"a": [1, 2, 3, 4, 5]}, "place": 5}), _read_live),
         "cache": (_plain(cache), _read_cache),

@@ -1,4 +1,4 @@
-"""Places in which each command has something to do, and what must hold in them after any fault: the invariants I1 to I6.
+"""Places in which each command has something to do, and the invariants I1 to I6 that hold in them after any fault.
 
 I1 snapshots that were acknowledged come back bit for bit; I2 others are absent or complete; I3 only orphans and
 temporary files are left over, and gc clears them; I4 a model is wholly old or wholly new, or is finished by the next
@@ -183,7 +183,7 @@ class Scene:
         self._check_model(place)
         vault.gc()
         assert vault.usage().vault.reclaimable_bytes == 0
-        assert not list(place.rglob("*.tmp")) or self._own_temporary(place)
+        assert not self._left_over(place)
         assert not list(place.rglob(".casvault_*"))
         assert not list((place / ".casvault/tmp").glob("restore-*"))
         self._check_snapshots(vault, place)
@@ -192,13 +192,11 @@ class Scene:
     def _reopen(self, place: Path) -> api.Vault:
         return api.init(place / ".casvault") if self.name == "init" else open_vault(place)
 
-    def _own_temporary(self, place: Path) -> bool:
-        """Tell whether what is unfinished is a neighbour's, or derived and goes by itself after an hour."""
-        kept = (place / "workspace", place / ".casvault/cache", place / ".casvault/live", place / ".casvault/tmp")
-        found = list(place.rglob("*.tmp"))
-        return all(
-            any(folder in path.parents for folder in kept) or path.parent == place / ".casvault" for path in found
-        )
+    def _left_over(self, place: Path) -> list[Path]:
+        """Return temporary files that gc should have cleared; derived ones, which harm nothing, have an hour."""
+        vault = place / ".casvault"
+        folders = (vault / "objects", vault / "snapshots", vault / "labels", vault / "pending")
+        return [path for folder in folders for path in folder.rglob("*.tmp")]
 
     def _check_start(self, place: Path) -> None:
         """The trainer's own eyes: it goes on from a model that is wholly old or wholly new, or calls it a first run."""
