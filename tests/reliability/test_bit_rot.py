@@ -189,7 +189,7 @@ def test_some_bytes_of_a_small_vault(tmp_path: Path) -> None:
         assert any("." in name for name in ward.files if name.startswith("objects/")), "nothing leans on anything"
         chance = random.Random(soak.seed(1))
         gone_or_swapped = [one for one in everything if "byte" not in one.what and "cut" not in one.what]
-        run(ward, iter(chance.sample(everything, 400) + gone_or_swapped), figures, 20)
+        run(ward, iter(chance.sample(everything, 250) + gone_or_swapped), figures, 20)
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def run(count: int, seed: int) -> None:
 
 
 def test_a_few_thousand(tmp_path: Path) -> None:
-    run(10_000, soak.seed(1))
+    run(5_000, soak.seed(1))
 
 
 @pytest.mark.slow

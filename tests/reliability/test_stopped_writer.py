@@ -76,7 +76,7 @@ def run(root: Path, name: str, points: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_few_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, "snapshot", 4, monkeypatch)
+    run(tmp_path, "snapshot", 3, monkeypatch)
 
 
 @pytest.mark.slow
