@@ -18,6 +18,7 @@ from casvault import api
 from tests.support import soak
 from tests.support.command import clean_environment
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="on Windows nobody tried")
 _ROOT = Path(__file__).parents[2]
 
 

@@ -100,13 +100,13 @@ def test_a_few_errors(tmp_path: Path, name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_kill_at_every_call(tmp_path: Path, name: str) -> None:
-    kills(tmp_path, name, soak.size("KILLS", 40))
+    kills(tmp_path, name, soak.size("KILLS", 30))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_error_at_every_call(tmp_path: Path, name: str) -> None:
-    errors(tmp_path, name, soak.size("ERRORS", 40), every=soak.size("EVERY_ERROR", 0) > 0, seed=soak.seed())
+    errors(tmp_path, name, soak.size("ERRORS", 25), every=soak.size("EVERY_ERROR", 0) > 0, seed=soak.seed())
 
 
 def restoring(place: Path) -> Callable[[], object]:

@@ -82,4 +82,4 @@ def test_a_few_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["snapshot", "restore"])
 def test_many_points(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, name, soak.size("STOPS", 50), monkeypatch)
+    run(tmp_path, name, soak.size("STOPS", 25), monkeypatch)
