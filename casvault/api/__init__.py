@@ -1,0 +1,41 @@
+"""The Python interface: what ``import casvault`` offers.
+
+Stable; every method does one operation of the same name and returns its result as a dataclass. A `Progress` that is
+passed in is told how far it is, and can cancel it. Methods lie in a module for each subject; `Vault` has them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casvault.api.checking import Checking
+from casvault.api.keeping import Keeping
+from casvault.api.restoring import Restoring
+from casvault.api.taking import Taking
+from casvault.vault.vault import Vault as StoredVault
+from casvault.vault.vault import open_vault
+
+__all__ = ["Vault", "init", "open"]
+
+
+def init(path: str | Path) -> Vault:
+    """Make a vault in the folder ``path``, or take the one that is there, and open it.
+
+    Raises UsageError for a folder that holds something else, or lies in a model's folder or a workspace.
+    """
+    StoredVault.create_at(Path(path))
+    return open(path)
+
+
+def open(path: str | Path, *, threads: int | None = None) -> Vault:
+    """Open the vault in the folder ``path``; it works with ``threads`` threads, by default one per core.
+
+    Raises NoVault, UnsupportedVault.
+    """
+    folder = Path(path).absolute()
+    backend, config = open_vault(folder)
+    return Vault(backend, config, folder, threads)
+
+
+class Vault(Taking, Restoring, Keeping, Checking):
+    """An open vault."""

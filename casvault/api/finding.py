@@ -1,0 +1,68 @@
+"""Finding: which snapshots and models there are, and what each is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casvault.manifest.manifest import Manifest
+from casvault.manifest.stamp import Stamp
+from casvault.models import Model, Trainer, find_trainers
+from casvault.restore import finish_interrupted
+from casvault.snapshot.status import Status, status
+from casvault.vault.head import Head
+from casvault.vault.places import all_in_place, models_at, only
+from casvault.vault.references import heads_of_model, resolve_snapshot
+from casvault.vault.vault import Vault as StoredVault
+
+__all__ = ["Finding"]
+
+
+class Finding(StoredVault):
+    """Finding: which snapshots and models there are, and what each is."""
+
+    def snapshots(self, model: str | None = None, *, deleted: bool = False) -> list[Head]:
+        """Return the heads of all snapshots, oldest first, or of those of one model by its name or a path to it.
+
+        With ``deleted`` of those instead that were deleted and that gc has not collected.
+        """
+        heads = [head for head in self.heads(deleted=deleted) if head.label.deleted == deleted]
+        return heads if model is None else heads_of_model(heads, model, self.home)
+
+    def find(self, reference: str) -> Head:
+        """Return the snapshot that ``reference`` names; raises NotFound, AmbiguousError."""
+        return resolve_snapshot(reference, self.heads())
+
+    def show(self, reference: str) -> Manifest:
+        """Return the whole manifest of a snapshot; raises NotFound, AmbiguousError, BadManifest."""
+        return self.manifest(self.find(reference).id)
+
+    def preview(self, reference: str) -> bytes | None:
+        """Return the picture of a snapshot, None where it has none; `show` tells its media type.
+
+        Raises NotFound, AmbiguousError, BadManifest, DamageError.
+        """
+        return self.picture(self.show(reference))
+
+    def status(self, model: str | Path) -> Status:
+        """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
+        return status(self, only(model, self.models(model)))
+
+    def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
+        """Return the processes that may be training ``model``; None where that cannot be known."""
+        return find_trainers(only(model, self.models(model)))
+
+    def finish_interrupted(self) -> list[str]:
+        """Finish restores into which a crash came; return a sentence for each."""
+        return finish_interrupted(self)
+
+    def models(self, model: str | Path, name: str | None = None) -> list[Model]:
+        """Return the live models that ``model`` stands for: a path as for `snapshot`, or the name of a known one."""
+        return models_at(self, model, name)
+
+    def live_models(self) -> list[Model]:
+        """Return the models that have snapshots and are in their places."""
+        return all_in_place(self)
+
+    def _id(self, reference: str) -> str:
+        """Return the id that is meant, also of a snapshot whose manifest is damaged, which has nothing but its id."""
+        return reference if Stamp.valid(reference) else self.find(reference).id

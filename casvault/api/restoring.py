@@ -1,0 +1,62 @@
+"""Restoring: snapshots back into place, elsewhere, or into a zip file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casvault.api.finding import Finding
+from casvault.export import ExportResult, export
+from casvault.progress import Progress
+from casvault.restore import RestoreOptions, RestorePlan, RestoreResult, plan_restore, restore
+from casvault.restore.undo import plan_undo, undo
+from casvault.vault.places import place_of
+
+__all__ = ["Restoring"]
+
+
+class Restoring(Finding):
+    """Restoring: snapshots back into place, elsewhere, or into a zip file."""
+
+    def restore(
+        self, reference: str, options: RestoreOptions | None = None, *, progress: Progress | None = None
+    ) -> RestoreResult:
+        """Bring a snapshot back, to where its model was or as ``options`` say, after an automatic backup of
+        what is there.
+
+        Raises NotFound, AmbiguousError, UsageError, IncompleteSave, TrainerRunning, NoSpace, DamageError,
+        StorageError, Locked.
+        """
+        self.finish_interrupted()
+        return restore(self, self.find(reference), options, progress)
+
+    def plan_restore(self, reference: str, options: RestoreOptions | None = None) -> RestorePlan:
+        """Return what `restore` would do, without doing it."""
+        wanted = options or RestoreOptions()
+        return plan_restore(self, self.find(reference), wanted.to, wanted.as_name, wanted.allow_incomplete)
+
+    def undo(self, model: str | Path, *, force: bool = False, progress: Progress | None = None) -> RestoreResult:
+        """Go back to what was in the place of ``model`` before the last restore, with ``force`` also where a trainer
+        runs; raises NotFound and what `restore` raises.
+        """
+        self.finish_interrupted()
+        return undo(self, place_of(self, model), progress, force=force)
+
+    def plan_undo(self, model: str | Path) -> RestorePlan:
+        """Return what `undo` would do, without doing it."""
+        return plan_undo(self, place_of(self, model))
+
+    def export(
+        self,
+        reference: str,
+        path: str | Path,
+        *,
+        weights_only: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> ExportResult:
+        """Write a snapshot to a zip file, with ``weights_only`` without optimizers.
+
+        Raises NotFound, AmbiguousError, UsageError where something is there already, DamageError, NoSpace.
+        """
+        head = self.find(reference)
+        return export(self, head, Path(path), weights_only=weights_only, overwrite=overwrite, progress=progress)
