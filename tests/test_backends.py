@@ -219,3 +219,19 @@ def test_nothing_is_unfinished_where_there_is_nothing(backend: Backend) -> None:
     assert list(backend.unfinished("nowhere")) == []
     backend.write("a/x", b"whole")
     assert list(backend.unfinished("a")) == []
+
+
+def test_move(backend: Backend) -> None:
+    backend.write("a/x", b"what is moved")
+    backend.move("a/x", "new/y")
+    assert backend.read("new/y") == b"what is moved"
+    assert not backend.exists("a/x")
+    backend.write("a/x", b"another")
+    with pytest.raises(StorageError):
+        backend.move("a/x", "new/y")
+    with pytest.raises(NotFound):
+        backend.move("a/z", "new/z")
+    assert (backend.read("a/x"), backend.read("new/y")) == (b"another", b"what is moved")
+    for bad in BAD_NAMES:
+        with pytest.raises(StorageError):
+            backend.move("a/x", bad)

@@ -135,6 +135,13 @@ class Backend(ABC):
         with storage_errors(f"deleting {name}"):
             self._delete(name)
 
+    def move(self, name: str, target: str) -> None:
+        """Give the blob ``name`` the name ``target``, where nothing is yet, durably; raises NotFound, StorageError."""
+        _check(name)
+        _check(target)
+        with storage_errors(f"moving {name}"):
+            self._move(name, target)
+
     def list(self, folder: str) -> Sequence[Entry]:
         """Return the finished blobs directly in ``folder``, in no order; none where there is no such folder."""
         _check(folder)
@@ -184,6 +191,9 @@ class Backend(ABC):
 
     @abstractmethod
     def _delete(self, name: str) -> None: ...
+
+    @abstractmethod
+    def _move(self, name: str, target: str) -> None: ...
 
     @abstractmethod
     def _list(self, folder: str) -> Sequence[Entry]: ...

@@ -6,6 +6,7 @@ folder is synced; in a batch the syncs run in parallel and each folder is synced
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -67,6 +68,16 @@ class LocalBackend(Backend):
 
     def _delete(self, name: str) -> None:
         self.path(name).unlink(missing_ok=True)
+
+    def _move(self, name: str, target: str) -> None:
+        source, place = self.path(name), self.path(target)
+        make_folder(place.parent)
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, "something is there already", str(place))
+        os.rename(source, place)
+        # The new name first: a power cut in between leaves both, not none.
+        sync_folder(place.parent)
+        sync_folder(source.parent)
 
     def _list(self, folder: str) -> list[Entry]:
         try:

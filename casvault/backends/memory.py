@@ -35,6 +35,14 @@ class MemoryBackend(Backend):
         with self._lock:
             self._blobs.pop(name, None)
 
+    def _move(self, name: str, target: str) -> None:
+        with self._lock:
+            if name not in self._blobs:
+                raise FileNotFoundError(name)
+            if target in self._blobs:
+                raise FileExistsError(target)
+            self._blobs[target] = self._blobs.pop(name)
+
     def _list(self, folder: str) -> list[Entry]:
         prefix = folder + "/"
         with self._lock:
