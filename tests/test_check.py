@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from casvault import api
-from casvault.errors import Cancelled
+from casvault.codecs import Layout
+from casvault.digest import digest_of
+from casvault.errors import Cancelled, UsageError
 from casvault.manifest.label import Label
 from casvault.progress import Progress
+from tests.support.damage import lean_on, path_of
+from tests.support.deltas import install, store_delta
+from tests.support.history import make_drifting, stored
+from tests.support.lines import Line
 from tests.support.trainer import NAME, contents, make_model
 
 
@@ -45,10 +52,12 @@ def test_a_whole_vault(vault: api.Vault) -> None:
     assert vault.verify(read_data=True).bytes_checked == stored
 
 
-def test_verify_changes_nothing(vault: api.Vault, tmp_path: Path) -> None:
-    vault.verify(read_data=True)
+def test_verify_changes_nothing_but_what_is_derived(vault: api.Vault, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / ".casvault" / "cache")
     before = contents(tmp_path)
     vault.verify(read_data=True)
+    vault.verify(sample=0.5)
+    shutil.rmtree(tmp_path / ".casvault" / "cache")
     assert contents(tmp_path) == before
 
 
@@ -158,8 +167,90 @@ def test_one_thread_and_many_agree(vault: api.Vault) -> None:
     assert vault.path is not None
     object_of(vault, "s0", "own.bin").write_bytes(b"x" * 200)
     results = [api.open(vault.path, threads=threads).verify(read_data=True) for threads in (1, 4)]
-    assert results[0] == results[1]
+    assert replace(results[1], last_checked=results[0].last_checked) == results[0]
     assert not results[0].ok
+
+
+def test_a_missing_base_is_told_once_and_hits_all_that_lean_on_it(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    ids = line.grow(3)
+    base = lean_on(line.vault)[0]
+    path_of(line.vault, base).unlink()
+    for read_data in (False, True):
+        found = line.vault.verify(read_data=read_data)
+        assert [sentence for sentence in found.damaged if base in sentence] == list(found.damaged)
+        assert found.damaged == (f"chunk {base} has no object in the vault, and others lean on it.",)
+        assert found.affected == tuple(ids)
+
+
+def test_a_circle_of_bases_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = install(monkeypatch)
+    vault = api.init(tmp_path / ".casvault")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    one, two = bytes(range(200)), bytes(range(1, 201))
+    (folder / "a.bin").write_bytes(one)
+    vault.snapshot(folder)
+    path_of(vault, digest_of(one)).unlink()
+    store_delta(vault.backend, digest_of(one), digest_of(two), codec.encode(one, Layout(), two))
+    store_delta(vault.backend, digest_of(two), digest_of(one), codec.encode(two, Layout(), one))
+    for read_data in (False, True):
+        found = vault.verify(read_data=read_data)
+        assert found.damaged == (f"chunk {digest_of(one)} leans on itself, by an endless chain of bases.",)
+
+
+def test_what_is_stranded_and_not_needed_is_no_damage(vault: api.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+    store_delta(vault.backend, digest_of(b"not needed"), digest_of(b"gone"), b"xxxxxxxxxx")
+    assert vault.verify(read_data=True).ok
+
+
+def test_samples_go_through_all_that_was_not_checked_for_longest(vault: api.Vault) -> None:
+    assert vault.verify().last_checked == (3, 3, None)
+    never = []
+    for _ in range(3):
+        found = vault.verify(sample=0.01)
+        assert found.objects_read == 1
+        never.append(found.last_checked.never)
+    assert never == [2, 1, 0]
+    assert vault.verify().oldest_check is not None
+    assert vault.verify(sample=1.0).objects_read == 3
+
+
+def test_a_sample_has_at_least_the_share_of_bytes_that_was_asked_for(tmp_path: Path) -> None:
+    vault, _ = make_drifting(tmp_path, 3)
+    for share in (0.05, 0.3, 0.8):
+        found = vault.verify(sample=share)
+        assert found.bytes_checked >= share * stored(vault)
+        assert found.objects_read < found.objects_checked or share == 0.8
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.01, float("nan")])
+def test_a_sample_that_is_none(vault: api.Vault, share: float) -> None:
+    with pytest.raises(UsageError, match="sample"):
+        vault.verify(sample=share)
+
+
+def test_what_is_damaged_counts_as_never_checked_and_is_found_by_every_sample(vault: api.Vault) -> None:
+    vault.verify(read_data=True)
+    path = object_of(vault, "s0", "own.bin")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert vault.verify(read_data=True).last_checked.never == 1
+    for _ in range(3):
+        assert not vault.verify(sample=0.0001).ok
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_was_checked_before_it_was_stopped_counts(vault: api.Vault, threads: int) -> None:
+    class Stops(Progress):
+        def advance(self, amount: int) -> None:
+            self.cancel()
+            super().advance(amount)
+
+    assert vault.path is not None
+    with pytest.raises(Cancelled):
+        api.open(vault.path, threads=threads).verify(read_data=True, progress=Stops())
+    assert vault.verify().last_checked.never == 2
 
 
 def test_it_can_be_cancelled(vault: api.Vault) -> None:
