@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casvault.api.finding import Finding
+from casvault.api.finding import Finding, path_or_none
 from casvault.check import VerifyResult, verify
 from casvault.diff import Diff, diff
 from casvault.health.examine import Health, health
 from casvault.progress import Progress
+from casvault.repair import DropResult, RepairResult, drop_quarantine, plan_repair, repair
 
 __all__ = ["Checking"]
 
@@ -24,6 +25,22 @@ class Checking(Finding):
         Never raises for damage: it is in the result. Raises UsageError, Locked, StorageError.
         """
         return verify(self, read_data=read_data, sample=sample, progress=progress)
+
+    def plan_repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
+        """Return what `repair` would do, without doing it; reads the whole vault, and what may heal it."""
+        return plan_repair(self, path_or_none(source), progress)
+
+    def repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
+        """Quarantine damaged objects, and heal what is lost from live models, the vault itself, and ``source``.
+
+        ``source`` is another vault, which is only read. What is lost for good is in the result. Raises NoVault,
+        UsageError, Locked, NoSpace, StorageError, and DamageError where the disk does not keep what is written.
+        """
+        return repair(self, path_or_none(source), progress)
+
+    def drop_quarantine(self, *, dry_run: bool = False) -> DropResult:
+        """Remove what repairs have put aside; raises Locked, StorageError."""
+        return drop_quarantine(self, dry_run=dry_run)
 
     def health(self, what: str | Path, *, progress: Progress | None = None) -> Health:
         """Examine a snapshot, or a live model, which a `Path` always means; what is wrong with it is in the result.

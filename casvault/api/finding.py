@@ -14,7 +14,7 @@ from casvault.vault.places import all_in_place, models_at, only
 from casvault.vault.references import heads_of_model, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "path_or_none"]
 
 
 class Finding(StoredVault):
@@ -66,3 +66,8 @@ class Finding(StoredVault):
     def _id(self, reference: str) -> str:
         """Return the id that is meant, also of a snapshot whose manifest is damaged, which has nothing but its id."""
         return reference if Stamp.valid(reference) else self.find(reference).id
+
+
+def path_or_none(path: str | Path | None) -> Path | None:
+    """Return ``path`` as a Path, None as None."""
+    return Path(path) if path is not None else None

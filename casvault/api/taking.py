@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from casvault.api.finding import Finding
+from casvault.api.finding import Finding, path_or_none
 from casvault.capture import Patience
 from casvault.errors import Cancelled, CasvaultError
 from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
@@ -47,7 +47,7 @@ class Taking(Finding):
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
         self.finish_interrupted()
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=path_or_none(preview))
         return self._take(only(model, self.models(model, model_name)), annotation, patience, progress, read_all)
 
     def snapshot_each(
@@ -69,7 +69,7 @@ class Taking(Finding):
 
         Raises the error where none was taken.
         """
-        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=_path(preview))
+        annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=path_or_none(preview))
         results: list[SnapshotResult] = []
         failures: dict[str, CasvaultError] = {}
         for model in models:
@@ -95,7 +95,7 @@ class Taking(Finding):
 
     def plan_import(self, folder: str | Path, *, source: str | Path | None = None) -> ImportPlan:
         """Return what `import_copies` would do, without doing it."""
-        return plan_import(self, Path(folder), _path(source))
+        return plan_import(self, Path(folder), path_or_none(source))
 
     def import_copies(
         self,
@@ -111,7 +111,7 @@ class Taking(Finding):
         folder of which every file is in a snapshot that was verified. Copies that fail are in the result. Raises
         NotFound, UsageError, StorageError, and where nothing could be imported what that failed with.
         """
-        plan = plan_import(self, Path(folder), _path(source), progress)
+        plan = plan_import(self, Path(folder), path_or_none(source), progress)
         return run_import(self, plan, delete_originals=delete_originals, progress=progress)
 
     def watch(
@@ -140,7 +140,3 @@ class Taking(Finding):
             tell=tell or (lambda event: None),
             hook=Hook(command, str(self.path)) if command is not None else None,
         )
-
-
-def _path(path: str | Path | None) -> Path | None:
-    return Path(path) if path is not None else None

@@ -40,6 +40,7 @@ COMMANDS = {
     "export": ("export", "Write a snapshot to a zip file."),
     "import": ("importing", "Make snapshots of the trainer's own backups, and of other copies of a model."),
     "verify": ("verify", "Check that every snapshot can be restored."),
+    "repair": ("repair", "Put aside what is damaged, and heal what can be healed."),
     "demo": ("demo", "Show it all on a small model that is made for it."),
 }
 """Command -> its module in casvault.cli, which has it as ``command``, and its line in the help."""

@@ -43,7 +43,8 @@ def command(named: str | None, read_data: bool, sample: float | None, as_json: b
     for id in result.affected:
         say(f"hit: snapshot '{plain(titles.get(id, '?'))}' ({id})")
     raise DamageError(
-        f"damaged: {len(result.damaged)}; snapshots hit: {len(result.affected)}. All others can be restored."
+        f"damaged: {len(result.damaged)}; snapshots hit: {len(result.affected)}. All others can be restored; "
+        "`casvault repair` heals what can be healed."
     )
 
 

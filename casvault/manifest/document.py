@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from casvault.digest import digest_of
 from casvault.errors import BadManifest
 
-__all__ = ["MAX_DOCUMENT", "Fields", "read_document", "write_document"]
+__all__ = ["MAX_DOCUMENT", "Fields", "read_document", "same_document", "write_document"]
 
 MAX_DOCUMENT = 64 << 20
 """The most bytes a document may have; a manifest of 800 MB has some 0.1 MiB."""
@@ -52,6 +52,17 @@ def read_document(data: bytes, name: str) -> Fields:
     if not isinstance(parsed, dict):
         raise BadManifest(f"{name} is not a document that casvault wrote: it is no object.")
     return Fields(parsed, name)
+
+
+def same_document(damaged: bytes, whole: bytes) -> bool:
+    """Tell whether a damaged document was the ``whole`` one, as far as what is left of it tells.
+
+    Its checksum is the same, or its bytes have the checksum of the whole one, or it was cut short and perhaps filled up
+    with zeros.
+    """
+    if damaged[-_TAIL:] == whole[-_TAIL:] or damaged[:-_TAIL] == whole[:-_TAIL]:
+        return True
+    return len(damaged) <= len(whole) and whole.startswith(damaged.rstrip(b"\0"))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from casvault.digest import digest_of, is_digest
 from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound
 from casvault.objects.frame import HEADER_SIZE, Frame
 
-__all__ = ["MAX_CHAIN", "OBJECTS", "ObjectName", "ObjectStore"]
+__all__ = ["MAX_CHAIN", "MAX_STORED", "OBJECTS", "ObjectName", "ObjectStore"]
 
 OBJECTS = "objects"
 MAX_CHAIN = 64
@@ -33,7 +33,8 @@ _MAX_READS = 512
 ways than can be tried."""
 
 _FAN_OUT = 3
-_MAX_STORED = (64 << 20) + (1 << 20)
+MAX_STORED = (64 << 20) + (1 << 20)
+"""The most bytes that an object may have."""
 
 
 class ObjectName(NamedTuple):
@@ -100,7 +101,7 @@ class ObjectStore:
         """
         for name in self.encodings(digest):
             try:
-                Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
+                Frame.parse(self._backend.read(name.blob, MAX_STORED), name.blob)
                 if name.base is None or (chain > 0 and self.is_whole(name.base, chain - 1)):
                     return True
             except (DamageError, NotFound):
@@ -166,7 +167,7 @@ class ObjectStore:
     def frame(self, name: ObjectName) -> Frame:
         """Return the frame of one object, checked; raises MissingObject, DamageError."""
         try:
-            return Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob)
+            return Frame.parse(self._backend.read(name.blob, MAX_STORED), name.blob)
         except NotFound as error:
             raise MissingObject(f"object {name.blob} vanished from the vault.") from error
 
@@ -187,7 +188,7 @@ class ObjectStore:
         plain: Bytes | None = None
         try:
             for name in reversed(names):
-                frame = Frame.parse(self._backend.read(name.blob, _MAX_STORED), name.blob, checked=False)
+                frame = Frame.parse(self._backend.read(name.blob, MAX_STORED), name.blob, checked=False)
                 codec = codec_of(frame.codec)
                 if frame.base != name.base or codec.needs_base != (plain is not None):
                     return None

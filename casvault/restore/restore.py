@@ -172,7 +172,7 @@ def _stage(vault: Vault, plan: RestorePlan, place: Workplace, progress: Progress
     except DamageError as error:
         raise type(error)(
             f"{plan.head.title!r} cannot be restored: {error} Nothing was changed; "
-            "`casvault verify --read-data` tells which snapshots are hit."
+            "`casvault verify --read-data` tells which snapshots are hit, `casvault repair` heals what can be healed."
         ) from error
     place.sync()
     progress.finish()
