@@ -61,6 +61,7 @@ def test_what_is_lost_ends_with_20_until_another_vault_heals_it(vault: api.Vault
     assert done.code == 20
     assert f"lost: chunk {digest[:12]} of {NAME}_encoder.npy in 'hurt'" in done.out
     assert done.err.startswith("casvault: 1 chunk lost, which 1 snapshot need")
+    assert "--skip-damaged" in done.err
     done = call(tmp_path, "repair", "-y", "--json")
     assert done.code == 20
     assert done.json()["lost"] == [
@@ -93,6 +94,26 @@ def test_dropping_the_quarantine(vault: api.Vault, tmp_path: Path) -> None:
     assert call(tmp_path, "repair", "--drop-quarantine", "--dry-run").out.startswith("Would remove 1 file ")
     done = call(tmp_path, "repair", "--drop-quarantine", "-y", "--json")
     assert (done.json()["dropped_files"], quarantined(vault)) == (1, [])
+
+
+def test_restoring_what_is_whole(vault: api.Vault, tmp_path: Path) -> None:
+    done = call(tmp_path, "restore", "hurt", "--skip-damaged")
+    assert (done.code, "--to" in done.err) == (2, True)
+    done = call(tmp_path, "restore", "hurt", "--skip-damaged", "--to", "out", "--dry-run")
+    assert (done.code, (tmp_path / "out").exists()) == (3, False)
+    done = call(tmp_path, "restore", "hurt", "--skip-damaged", "--to", "out")
+    assert done.code == 3
+    assert f"left out: {NAME}_encoder.npy: object objects/" in done.out
+    assert done.err == f"casvault: 1 of {count(tmp_path)} files were left out: {NAME}_encoder.npy.\n"
+    done = call(tmp_path, "restore", "hurt", "--skip-damaged", "--to", "again", "--json")
+    assert (done.code, done.json()["missing"][0]["path"]) == (3, f"{NAME}_encoder.npy")
+    call(tmp_path, "repair", "-y")
+    done = call(tmp_path, "restore", "hurt", "--skip-damaged", "--to", "whole")
+    assert (done.code, done.err) == (0, "")
+
+
+def count(tmp_path: Path) -> int:
+    return len(list((tmp_path / "workspace/model").iterdir()))
 
 
 def test_samples(vault: api.Vault, tmp_path: Path) -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casvault.api.finding import Finding
+from casvault.api.finding import Finding, path_or_none
 from casvault.export import ExportResult, export
 from casvault.progress import Progress
-from casvault.restore import RestoreOptions, RestorePlan, RestoreResult, plan_restore, restore
+from casvault.restore import (
+    RestoreOptions,
+    RestorePlan,
+    RestoreResult,
+    SalvageResult,
+    plan_restore,
+    plan_salvage,
+    restore,
+    salvage,
+)
 from casvault.restore.undo import plan_undo, undo
 from casvault.vault.places import place_of
 
@@ -44,6 +53,32 @@ class Restoring(Finding):
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
         return plan_undo(self, place_of(self, model))
+
+    def salvage(
+        self,
+        reference: str,
+        to: str | Path | None,
+        *,
+        as_name: str | None = None,
+        progress: Progress | None = None,
+    ) -> SalvageResult:
+        """Write the files of a snapshot that are whole to the folder ``to``, which is new or empty; leave out others.
+
+        Raises NotFound, AmbiguousError, UsageError for a place that it cannot be, DamageError where no file is whole,
+        NoSpace, StorageError, Locked.
+        """
+        return salvage(self, self.find(reference), path_or_none(to), as_name, progress)
+
+    def plan_salvage(
+        self,
+        reference: str,
+        to: str | Path | None,
+        *,
+        as_name: str | None = None,
+        progress: Progress | None = None,
+    ) -> SalvageResult:
+        """Return what `salvage` would do, without doing it; reads the whole snapshot."""
+        return plan_salvage(self, self.find(reference), path_or_none(to), as_name, progress)
 
     def export(
         self,

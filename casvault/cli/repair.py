@@ -118,7 +118,10 @@ def _left(result: RepairResult) -> str:
         parts.append(f"{_count(len(result.documents), 'document')} damaged")
     if result.unreadable:
         parts.append(f"{_count(len(result.unreadable), 'thing')} that cannot be read")
-    return f"{', '.join(parts)}. All other snapshots can be restored."
+    way = ""
+    if result.lost:
+        way = " `casvault restore SNAPSHOT --skip-damaged --to DIR` gives the files of these that are whole."
+    return f"{', '.join(parts)}. All other snapshots can be restored.{way}"
 
 
 def _count(number: int, what: str) -> str:

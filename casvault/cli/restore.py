@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from casvault.cli.options import ask, common, make_progress, open_vault, print_json, say
-from casvault.cli.restoring import describe_plan, describe_result, question
+from casvault.cli.restoring import describe_plan, describe_result, describe_salvage, question
+from casvault.cli.text import plain
+from casvault.errors import PartialResult
+
+if TYPE_CHECKING:
+    from casvault.api import Vault
 
 __all__ = ["command"]
 
@@ -19,6 +25,7 @@ __all__ = ["command"]
 @click.option("--no-backup", is_flag=True, help="Do not keep what is there now. There is no undo then.")
 @click.option("--allow-incomplete", is_flag=True, help="Also restore what was not one whole save.")
 @click.option("--force", is_flag=True, help="Also while a trainer runs, which may save over it.")
+@click.option("--skip-damaged", is_flag=True, help="Only the files that are whole, to the new folder DIR.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @common
@@ -31,6 +38,7 @@ def command(
     no_backup: bool,
     allow_incomplete: bool,
     force: bool,
+    skip_damaged: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -44,6 +52,9 @@ def command(
     from casvault.restore import RestoreOptions, restore
 
     vault = open_vault(named, fallback=to)
+    if skip_damaged:
+        _salvage(vault, snapshot, Path(to) if to else None, as_name, dry_run, as_json, quiet)
+        return
     options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete, force)
     head = vault.find(snapshot)
     if dry_run or not yes:
@@ -61,3 +72,22 @@ def command(
         print_json(result.to_json())
     else:
         say(describe_result(result, named), quiet=quiet)
+
+
+def _salvage(
+    vault: Vault, snapshot: str, to: Path | None, as_name: str | None, dry_run: bool, as_json: bool, quiet: bool
+) -> None:
+    progress = make_progress(quiet or as_json)
+    if dry_run:
+        result = vault.plan_salvage(snapshot, to, as_name=as_name, progress=progress)
+    else:
+        result = vault.salvage(snapshot, to, as_name=as_name, progress=progress)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        say(describe_salvage(result), quiet=quiet)
+    if result.missing:
+        raise PartialResult(
+            f"{len(result.missing)} of {len(result.missing) + len(result.files)} files "
+            f"{'are' if dry_run else 'were'} left out: {plain(', '.join(sorted(result.missing)))}."
+        )

@@ -11,9 +11,9 @@ from casvault.cli.text import age, iteration, losses, plain, size, table
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
-    from casvault.restore import RestorePlan, RestoreResult
+    from casvault.restore import RestorePlan, RestoreResult, SalvageResult
 
-__all__ = ["describe_plan", "describe_result", "question"]
+__all__ = ["describe_plan", "describe_result", "describe_salvage", "question"]
 
 _VERBS = {"add": "write", "replace": "replace", "remove": "remove", "keep": "leave, right already"}
 
@@ -80,6 +80,17 @@ def describe_result(result: RestoreResult, vault: str | None) -> str:
         lines.append(f"To undo: casvault{named} undo {_quoted(str(result.model_path))}")
     elif not plan.live.files and not plan.live.leftovers:
         lines.append("Nothing was there before, so there is nothing to undo.")
+    return "\n".join(lines)
+
+
+def describe_salvage(result: SalvageResult) -> str:
+    """Return which files of a snapshot were given, and why others were not."""
+    verb = "Would write" if result.dry_run else "Wrote"
+    title, place = plain(result.head.title), plain(str(result.folder))
+    lines = [f"{verb} {len(result.files)} files of '{title}' that are whole to {place}."]
+    lines += [f"  left out: {plain(path)}: {plain(reason)}" for path, reason in sorted(result.missing.items())]
+    if result.missing:
+        lines.append("This is no whole model: a trainer would start afresh what is missing.")
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ from casvault.restore.trained import check_not_trained, trainers_of
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
-__all__ = ["Change", "RestorePlan", "find_target", "plan_restore"]
+__all__ = ["Change", "RestorePlan", "find_target", "plan_restore", "renamed"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def plan_restore(
         )
     manifest = vault.manifest(head.id)
     live = find_target(vault, manifest, to, as_name)
-    entries = _renamed(manifest, live.name, head.label.thinned)
+    entries = renamed(manifest, live.name, head.label.thinned)
     changes = _changes(live.folder, live, entries, progress or Progress())
     return RestorePlan(head, manifest, live.folder, live, changes, trainers_of(vault, live))
 
@@ -192,7 +192,7 @@ def _live_generic(vault: Vault, manifest: Manifest, folder: Path, nothing: Model
     return live
 
 
-def _renamed(manifest: Manifest, name: str, thinned: Sequence[str]) -> list[FileEntry]:
+def renamed(manifest: Manifest, name: str, thinned: Sequence[str]) -> list[FileEntry]:
     """Return the files to restore, under the names that they will have; raises BadManifest where one may not be.
 
     A path in a manifest is checked when that is read, but here it is made anew of a name and a role.
