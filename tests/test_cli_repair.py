@@ -60,7 +60,7 @@ def test_what_is_lost_ends_with_20_until_another_vault_heals_it(vault: api.Vault
     done = call(tmp_path, "repair", "-y")
     assert done.code == 20
     assert f"lost: chunk {digest[:12]} of {NAME}_encoder.npy in 'hurt'" in done.out
-    assert done.err.startswith("casvault: 1 chunk lost, which 1 snapshot need")
+    assert done.err.startswith("casvault: chunks lost: 1; snapshots hit: 1. All other snapshots can be restored.")
     assert "--skip-damaged" in done.err
     done = call(tmp_path, "repair", "-y", "--json")
     assert done.code == 20

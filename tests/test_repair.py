@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -430,3 +432,23 @@ def test_digests_decide_and_not_who_offers(line: Line) -> None:
     found = line.vault.repair()
     assert [hit.digest for hit in found.lost] == [path.name]
     assert digest_of(b"\1" * 3000) not in line.vault.objects.closure(path.name)
+
+
+def test_two_at_once_wait_for_each_other(line: Line) -> None:
+    flip(own(line, -1))
+    other = api.open(line.root / ".casvault")
+    started, results = threading.Event(), []
+
+    class Waits(Progress):
+        def start(self, task: str, total: int | None) -> None:
+            if task == "quarantining" and not started.is_set():
+                started.set()
+                time.sleep(0.3)
+
+    thread = threading.Thread(target=lambda: results.append(other.repair(progress=Waits())))
+    thread.start()
+    assert started.wait(30)
+    results.append(line.vault.repair())
+    thread.join()
+    assert sorted(len(each.quarantined) for each in results) == [0, 1]
+    check_all(line)

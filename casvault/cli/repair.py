@@ -110,18 +110,15 @@ def _way_out(name: str) -> str:
 
 
 def _left(result: RepairResult) -> str:
-    ids = {id for lost in result.lost for id in lost.snapshots}
-    parts = []
-    if result.lost:
-        parts.append(f"{_count(len(result.lost), 'chunk')} lost, which {_count(len(ids), 'snapshot')} need")
-    if result.documents:
-        parts.append(f"{_count(len(result.documents), 'document')} damaged")
-    if result.unreadable:
-        parts.append(f"{_count(len(result.unreadable), 'thing')} that cannot be read")
-    way = ""
-    if result.lost:
-        way = " `casvault restore SNAPSHOT --skip-damaged --to DIR` gives the files of these that are whole."
-    return f"{', '.join(parts)}. All other snapshots can be restored.{way}"
+    counts = {
+        "chunks lost": len(result.lost),
+        "snapshots hit": len({id for lost in result.lost for id in lost.snapshots}),
+        "documents damaged": len(result.documents),
+        "not readable": len(result.unreadable),
+    }
+    told = "; ".join(f"{what}: {count}" for what, count in counts.items() if count)
+    way = " `casvault restore SNAPSHOT --skip-damaged --to DIR` gives the files of those that are whole."
+    return f"{told}. All other snapshots can be restored.{way if result.lost else ''}"
 
 
 def _count(number: int, what: str) -> str:
