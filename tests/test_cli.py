@@ -470,9 +470,12 @@ def test_json_of_every_command(two: SampleModel, tmp_path: Path) -> None:
         "version": 1,
         "ok": True,
         "objects_checked": parsed["verify"]["objects_checked"],
+        "objects_read": parsed["verify"]["objects_checked"],
         "bytes_checked": parsed["verify"]["bytes_checked"],
         "damaged": [],
         "affected_snapshots": [],
+        "oldest_check": parsed["verify"]["oldest_check"],
+        "never_checked": 0,
     }
     assert parsed["verify"]["objects_checked"] > 10
 
