@@ -261,15 +261,15 @@ def _check_space(vault: Vault, plan: RestorePlan, backup: bool) -> None:
         raise StorageError(f"cannot tell how much room {target} has: {error.strerror}.") from error
     if free < plan.staged_bytes + _MARGIN:
         raise NoSpace(
-            f"restoring needs {plan.staged_bytes + _MARGIN:,} bytes in {target}, with some to spare, "
+            f"restoring needs {plan.staged_bytes:,} bytes in {target} and {_MARGIN:,} to spare, "
             f"where {free:,} are free; nothing was changed."
         )
     same_disk = vault.path is not None and vault.path.stat().st_dev == target.stat().st_dev
     room = shutil.disk_usage(vault.path).free if vault.path is not None else live
     if room < live + (plan.staged_bytes if same_disk else 0) + _MARGIN and not _is_stored(vault, plan):
         raise NoSpace(
-            f"the automatic backup may need {live + _MARGIN:,} bytes, with some to spare, beside what is restored, "
-            f"and {room:,} are free; "
+            f"the automatic backup may need {live:,} bytes beside what is restored, and {_MARGIN:,} to spare, where "
+            f"{room:,} are free; "
             "free some, or go without with --no-backup. Nothing was changed."
         )
 
