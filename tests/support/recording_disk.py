@@ -16,6 +16,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,15 @@ def why_no_recording() -> str:
         import mfusepy  # noqa: F401
     except (ImportError, OSError):
         return "needs mfusepy and libfuse"
-    return ""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            disk = Disk(Path(folder), 16 << 20)
+            with disk.prepare():
+                pass
+            with recording(disk):
+                return ""
+        except (OSError, subprocess.SubprocessError, AssertionError):
+            return "FUSE may not be mounted here"
 
 
 class Disk:
