@@ -11,7 +11,7 @@ import pytest
 from casvault import api
 from casvault.manifest.document import same_document, write_document
 from casvault.manifest.label import Label
-from tests.support.damage import flip, path_of, quarantined
+from tests.support.damage import flip, of_file, path_of, quarantined
 from tests.support.lines import Line, copy_of
 from tests.support.trainer import tree
 
@@ -70,6 +70,17 @@ def test_chunks_of_a_manifest_that_comes_back_are_healed_with_it(line: Line, oth
     assert digest in found.healed
     assert plan.healed == found.healed
     line.check(line.vault)
+
+
+def test_what_a_manifest_that_comes_back_was_thinned_of_is_not_missed(line: Line, other: Path) -> None:
+    id = next(iter(line.saves))
+    digest = of_file(line.vault, id, "log.bin")[0]
+    line.vault.write_label(Label(id, thinned=("log.bin",)))
+    for place in (line.root / ".casvault", other):
+        (place / "objects" / digest[:3] / digest).unlink()
+    flip(document(line, "snapshots"), 700)
+    assert line.vault.plan_repair(other).ok
+    assert line.vault.repair(other).ok
 
 
 def test_without_another_vault_it_is_told_and_left(line: Line) -> None:

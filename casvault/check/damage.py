@@ -141,9 +141,11 @@ class Damage:
                     yield head.id, read_held(data, head.id), head.label.thinned
                 except DamageError as error:
                     self.documents[head.id] = error
+        labels = self.vault.index.labels
         for id, data in self.replaced.items():
-            if not self.vault.index.labels.found(id, self.vault.index.labels.stamps().get(id, [])).label.deleted:
-                yield id, read_held(data, id), ()
+            label = labels.found(id, labels.stamps().get(id, [])).label
+            if not label.deleted:
+                yield id, read_held(data, id), label.thinned
 
 
 def _roots(digest: str, encodings: Mapping[str, list[ObjectName]], explained: Collection[str]) -> set[str]:
