@@ -6,7 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casvault.codecs import CODEC_IDS, Layout, codec_of
@@ -17,6 +17,7 @@ from tests.support.codecs import fitting_rows
 SIZES = st.sampled_from([2, 4, 8])
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=8, max_size=400), seed=st.integers(0, 2**32 - 1), size=SIZES)
 def test_the_base_of_a_delta(data: bytes, seed: int, size: int) -> None:
     data = data[: len(data) // size * size]
@@ -26,6 +27,7 @@ def test_the_base_of_a_delta(data: bytes, seed: int, size: int) -> None:
     assert base_from(CODEC_IDS["delta"], payload, layout, data) == base
 
 
+@settings(deadline=None)
 @given(data=st.binary(min_size=8, max_size=64), seed=st.integers(0, 2**32 - 1), size=SIZES)
 def test_the_base_of_what_rows_and_columns_tell_too(data: bytes, seed: int, size: int) -> None:
     layout = Layout(size, 16)
@@ -49,6 +51,7 @@ def test_what_leans_on_nothing_is_refused(codec: str) -> None:
         base_from(CODEC_IDS[codec], b"x", Layout(4, 0), b"plain")
 
 
+@settings(deadline=None)
 @given(payload=st.binary(max_size=60), size=st.integers(0, 9))
 def test_a_hostile_payload_is_refused_or_gives_so_many_bytes(payload: bytes, size: int) -> None:
     with contextlib.suppress(FormatError):
