@@ -76,7 +76,7 @@ def test_full_disks(tmp_path: Path, kind: str, name: str) -> None:
     if kind == "ext4" and why_no_loops():
         pytest.skip(why_no_loops())
     chance = random.Random(soak.seed())
-    room = [0, *(chance.randrange(4096 << chance.randrange(8)) for _ in range(soak.size("FULL", 6) - 1))]
+    room = [0, *(chance.randrange(4096 << chance.randrange(10)) for _ in range(soak.size("FULL", 6) - 1))]
     made = tmpfs(tmp_path, _SIZE) if kind == "tmpfs" else loop_ext4(tmp_path, _SIZE)
     with soak.campaign(f"full {kind} in {name}") as figures, made as disk:
         run(disk, name, room, figures)
