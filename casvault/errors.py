@@ -10,6 +10,7 @@
     ├── NoSpace                    exit 1   the disk has too little room for what was asked
     ├── StorageError               exit 1   the disk or the backend failed
     ├── Unhealthy                  exit 1   the model that was examined is suspect or broken
+    ├── RemoteError                exit 1   a vault elsewhere cannot be reached, or does not keep to the protocol
     ├── PartialResult              exit 3   some of what was asked was done, some was not
     ├── NoVault                    exit 10  there is no vault here, or it is not one
     │   └── UnsupportedVault       exit 10  the vault is of a newer format, or needs a feature unknown here
@@ -18,6 +19,7 @@
     ├── DamageError                exit 20  stored bytes are not what they were
     │   ├── MissingObject          exit 20  a chunk has no object
     │   └── BadManifest            exit 20  a manifest or label that does not hold together
+    ├── RemoteConflict             exit 21  two vaults have different things under one name
     └── Cancelled                  exit 130 the caller asked to stop
 
     FormatError                    (inside formats and models only) bytes that do not follow their format
@@ -42,6 +44,8 @@ __all__ = [
     "NoVault",
     "NotFound",
     "PartialResult",
+    "RemoteConflict",
+    "RemoteError",
     "StorageError",
     "TrainerRunning",
     "Unhealthy",
@@ -86,6 +90,10 @@ class Unhealthy(CasvaultError):
     """The model that was examined is suspect or broken; the vault itself is not damaged by that."""
 
 
+class RemoteError(CasvaultError):
+    """A vault elsewhere cannot be reached, or does not keep to the protocol."""
+
+
 class PartialResult(CasvaultError):
     """Some of what was asked was done, some was not."""
 
@@ -126,6 +134,12 @@ class MissingObject(DamageError):
 
 class BadManifest(DamageError):
     """A manifest or a label that does not hold together."""
+
+
+class RemoteConflict(CasvaultError):
+    """Two vaults have different things under one name."""
+
+    exit_code = 21
 
 
 class Cancelled(CasvaultError):

@@ -17,6 +17,7 @@ CODES = {
     "NoSpace": 1,
     "StorageError": 1,
     "Unhealthy": 1,
+    "RemoteError": 1,
     "PartialResult": 3,
     "NoVault": 10,
     "UnsupportedVault": 10,
@@ -25,6 +26,7 @@ CODES = {
     "DamageError": 20,
     "MissingObject": 20,
     "BadManifest": 20,
+    "RemoteConflict": 21,
     "Cancelled": 130,
 }
 

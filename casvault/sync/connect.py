@@ -1,0 +1,34 @@
+"""From a remote's entry to the vault that it names, opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casvault.errors import NoVault
+from casvault.sync.local import LocalRemote
+from casvault.sync.remote import Remote
+from casvault.sync.remotes import RemoteEntry
+from casvault.vault.vault import VAULT_FOLDER, Vault, open_vault
+
+__all__ = ["connect"]
+
+
+def connect(entry: RemoteEntry, threads: int | None = None) -> Remote:
+    """Return the vault that a remote names; raises NoVault, UnsupportedVault, UsageError, RemoteError."""
+    address = entry.address
+    if address.host is not None:
+        from casvault.sync.ssh import connect_by_ssh
+
+        return connect_by_ssh(address, entry.program)
+    path = Path(address.path)
+    if not (path / "vault.json").exists() and (path / VAULT_FOLDER / "vault.json").is_file():
+        path = path / VAULT_FOLDER
+    try:
+        backend, config = open_vault(path)
+    except NoVault as error:
+        if type(error) is NoVault and not path.exists():
+            raise NoVault(
+                f"there is no vault at {path}; is the disk there? `casvault init '{path}'` makes a vault."
+            ) from None
+        raise
+    return LocalRemote(Vault(backend, config, path, threads))

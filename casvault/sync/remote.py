@@ -1,0 +1,164 @@
+"""A remote: one of the two vaults between which snapshots travel, wherever it lies.
+
+A vault on this machine is one, a vault at the other end of a connection is one, and both ends of a transfer are: the
+transfer knows nothing else of either. Whatever keeps objects, manifests and labels can become one.
+
+Owns the promise of each method; what arrives at a receiver is checked by the receiver, whoever sent it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NamedTuple
+
+from casvault.codecs import Bytes
+from casvault.objects import ObjectName
+from casvault.vault.head import Head
+
+__all__ = ["Arrival", "Commit", "Known", "Outcome", "Remote", "Standing", "State", "Wanted"]
+
+
+class Known(NamedTuple):
+    """A snapshot as one side knows it: its head, the stamp of its newest label, a digest of what never changes."""
+
+    head: Head
+    stamp: str | None
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a side has: snapshots by id, deleted ones too.
+
+    ``tombstones`` are the stamps of labels of deleted snapshots that are gone, by id; ``damaged`` the ids of snapshots
+    whose manifests cannot be read.
+    """
+
+    snapshots: Mapping[str, Known]
+    tombstones: Mapping[str, str] = field(default_factory=dict)
+    damaged: frozenset[str] = frozenset()
+
+
+class Standing(NamedTuple):
+    """What a receiver has of some chunks: how many bases stand behind each that can be had there.
+
+    ``alone`` are those that it lacks and that something there leans on: sent as deltas they could close a circle.
+    """
+
+    depths: Mapping[str, int]
+    alone: frozenset[str] = frozenset()
+
+
+class Wanted(NamedTuple):
+    """An object that a sender is asked for, as it is, or coded anew to stand ``alone``."""
+
+    name: ObjectName
+    alone: bool = False
+
+
+class Arrival(NamedTuple):
+    """An object on its way: its name and its bytes, the header included."""
+
+    name: ObjectName
+    data: Bytes
+
+
+class Commit(NamedTuple):
+    """A snapshot that is to be made real, or to get a newer label: both documents as they are stored."""
+
+    id: str
+    manifest: bytes
+    stamp: str | None = None
+    label: bytes | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of a commit: nothing was written where chunks are ``missing``, or where it was ``refused``."""
+
+    missing: tuple[str, ...] = ()
+    refused: str | None = None
+    conflict: bool = False
+
+
+class Remote(ABC):
+    """One end of a transfer. Methods raise what the vault there raises, and RemoteError where it cannot be reached."""
+
+    title: str
+    """What it is called in sentences."""
+    uuid: str
+    max_depth: int
+    """How many bases may stand behind an object there."""
+
+    @property
+    @abstractmethod
+    def wire_bytes(self) -> int:
+        """Bytes that went to it and came from it so far."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return which snapshots and labels there are."""
+
+    @abstractmethod
+    def manifest(self, id: str) -> bytes:
+        """Return the document of a snapshot as it is stored; raises NotFound."""
+
+    @abstractmethod
+    def label(self, id: str, stamp: str) -> bytes:
+        """Return the document of a label as it is stored; raises NotFound."""
+
+    @abstractmethod
+    def closure(self, digests: Collection[str]) -> list[ObjectName]:
+        """Return the objects that give these chunks and all their bases, bases first; what cannot be had is absent."""
+
+    @abstractmethod
+    def read(self, portions: Sequence[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
+        """Yield each portion of objects; raises MissingObject where one is gone meanwhile.
+
+        Who stops early closes it before anything else is asked.
+        """
+
+    @abstractmethod
+    def announce(self, id: str, digests: Collection[str]) -> None:
+        """Say, or say again, which chunks snapshot ``id`` will need, so that none of them is collected."""
+
+    @abstractmethod
+    def withdraw(self, id: str) -> None:
+        """Take back what was announced for ``id``."""
+
+    @abstractmethod
+    def standing(self, digests: Collection[str]) -> Standing:
+        """Tell which of these chunks can be had; counts only for chunks that were announced before."""
+
+    @abstractmethod
+    def put(self, portion: Sequence[Arrival]) -> None:
+        """Take in objects, bases first. Each is decoded and compared with its digest before it is written.
+
+        They may be worked on after this has returned; its errors then come out of the next call.
+        """
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Return when all that was put is on the disk."""
+
+    @abstractmethod
+    def commit(self, commit: Commit) -> Outcome:
+        """Write the label, then the manifest, where all chunks can be had; then the snapshot exists."""
+
+    @abstractmethod
+    def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
+        """Write the label that says that a snapshot was deleted."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection, and what it still works on."""
+
+    def __enter__(self) -> Remote:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,314 @@
+"""Push, pull and sync: snapshots travel, newest first, each as a whole or not at all.
+
+For each snapshot: announce what it will need, look what is there, send what is not, commit, look once more, withdraw
+the announcement. Whatever interrupts that, the next run begins with another look and sends only what did not arrive.
+
+Owns the order of these steps, whichever kinds of vault are at the two ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from casvault.errors import DamageError, MissingObject, NotFound, UsageError
+from casvault.manifest.label import Label
+from casvault.manifest.manifest import Manifest
+from casvault.progress import Progress
+from casvault.sync.local import LocalRemote
+from casvault.sync.plan import PORTION, Plan, Sending, plan_objects, plan_snapshots, portions_of
+from casvault.sync.remote import Arrival, Commit, Remote, State, Wanted
+from casvault.vault.references import heads_of_model, resolve_snapshot
+
+__all__ = ["SyncOptions", "SyncResult", "pull", "push", "sync"]
+
+_RENEW = 300.0
+"""Seconds after which an announcement is made again; it counts for an hour."""
+
+_TRIES = 3
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """What travels: ``snapshots`` by reference, else all of ``model``, else all; ``latest`` only the newest whole one.
+
+    ``delete`` lets deletions and thinnings travel as well. ``limit_rate`` are bytes per second, None for no limit.
+    """
+
+    snapshots: tuple[str, ...] = ()
+    model: str | None = None
+    latest: bool = False
+    delete: bool = False
+    dry_run: bool = False
+    limit_rate: int | None = None
+
+
+@dataclass
+class SyncResult:
+    """What travelled one way: ids of ``snapshots``, how many ``objects`` of how many stored bytes, ``labels``.
+
+    ``wire_bytes`` is all that went over the wire, both ways. ``refused``, ``conflicts`` and ``failed`` say by id why a
+    snapshot stayed where it is.
+    """
+
+    snapshots: list[str] = field(default_factory=list)
+    objects: int = 0
+    object_bytes: int = 0
+    wire_bytes: int = 0
+    seconds: float = 0.0
+    labels: int = 0
+    deleted: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+
+    def to_json(self, way: str) -> dict[str, Any]:
+        """Return the result for `--json`; ``way`` is sent or received."""
+        return {
+            f"snapshots_{way}": len(self.snapshots),
+            f"objects_{way}": self.objects,
+            f"object_bytes_{way}": self.object_bytes,
+            f"labels_{way}": self.labels,
+            f"deletions_{way}": len(self.deleted),
+            f"{way}": self.snapshots,
+            "wire_bytes": self.wire_bytes,
+            "seconds": round(self.seconds, 3),
+            "refused": self.refused,
+            "conflicts": self.conflicts,
+            "failed": self.failed,
+            "dry_run": self.dry_run,
+        }
+
+
+def push(here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None) -> SyncResult:
+    """Send snapshots from ``here`` to ``there``.
+
+    Raises NotFound, AmbiguousError, UsageError, RemoteError, Locked, NoSpace, StorageError, Cancelled; what arrived
+    by then stays, and is not sent again.
+    """
+    return _run(here, there, options, progress or Progress(), "sending")
+
+
+def pull(here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None) -> SyncResult:
+    """Bring snapshots from ``there`` to ``here``; raises what `push` raises."""
+    return _run(there, here, options, progress or Progress(), "receiving")
+
+
+def sync(
+    here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None
+) -> tuple[SyncResult, SyncResult]:
+    """Push, then pull; return what was sent and what was received."""
+    return push(here, there, options, progress), pull(here, there, options, progress)
+
+
+def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progress, verb: str) -> SyncResult:
+    if isinstance(source, LocalRemote) and source.is_same_as(target):
+        raise UsageError(f"{source.title} is both ends; a vault is synced with another one.")
+    begun = time.monotonic()
+    # Between two vaults of this machine the wire is what one gets from the other.
+    wires = [end for end in (source, target) if not isinstance(end, LocalRemote)] or [target]
+    before = sum(end.wire_bytes for end in wires)
+    ours, theirs = source.state(), target.state()
+    ids = _chosen(source, ours, options)
+    plan = plan_snapshots(ours, theirs, ids, delete=options.delete)
+    result = SyncResult(refused=dict(plan.refused), conflicts=dict(plan.conflicts), dry_run=options.dry_run)
+    transfer = _Transfer(source, target, options, progress, result, verb)
+    transfer.run(plan)
+    result.wire_bytes = sum(end.wire_bytes for end in wires) - before
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def _chosen(source: Remote, state: State, options: SyncOptions) -> set[str]:
+    """Return the ids of what is to travel, deletions among them where all or all of a model travels."""
+    heads = [known.head for _, known in sorted(state.snapshots.items())]
+    alive = [head for head in heads if not head.label.deleted]
+    if options.snapshots:
+        return {resolve_snapshot(reference, alive).id for reference in options.snapshots}
+    if options.latest:
+        reference = f"{options.model}@latest" if options.model is not None else "latest"
+        return {resolve_snapshot(reference, alive).id}
+    if options.model is not None:
+        home = source.vault.home if isinstance(source, LocalRemote) else None
+        if home is not None:
+            return {head.id for head in heads_of_model(heads, options.model, home)}
+        found = {head.id for head in heads if options.model in (head.model_name, head.model_name.rpartition("_")[0])}
+        if not found:
+            raise NotFound(f"no model {options.model!r} has snapshots in {source.title}.")
+        return found
+    return {*state.snapshots, *state.tombstones}
+
+
+class _Transfer:
+    """One run in one direction."""
+
+    def __init__(
+        self,
+        source: Remote,
+        target: Remote,
+        options: SyncOptions,
+        progress: Progress,
+        result: SyncResult,
+        verb: str,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._options = options
+        self._progress = progress
+        self._result = result
+        self._verb = verb
+        self._pace = _Pace(options.limit_rate, progress)
+        self._arrived: dict[str, int] = {}
+        self._held: set[str] | None = None
+        self._carried: set[str] = set()
+        self._committed: str | None = None
+
+    def run(self, plan: Plan) -> None:
+        """Do what was planned; what is wrong with one snapshot keeps no other."""
+        if not self._options.dry_run:
+            for id, stamp in plan.burials:
+                self._bury(id, stamp)
+        else:
+            self._result.deleted += [id for id, _ in plan.burials]
+        if self._options.snapshots or self._options.latest:
+            # Of what is chosen one by one a base that nobody chose would cost more than it saves.
+            self._held = set()
+            for sending in plan.sendings:
+                self._held |= _digests(self._source, sending)[1]
+        for number, sending in enumerate(plan.sendings, 1):
+            self._progress.check()
+            self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
+            try:
+                self._send(sending)
+            except (DamageError, NotFound) as error:
+                self._result.failed[sending.id] = str(error)
+        self._withdraw()
+        self._progress.finish()
+
+    def _bury(self, id: str, stamp: str) -> None:
+        outcome = self._target.bury(id, stamp, self._source.label(id, stamp))
+        if outcome.refused is not None:
+            self._result.refused[id] = outcome.refused
+        else:
+            self._result.deleted.append(id)
+
+    def _send(self, sending: Sending) -> None:
+        commit, digests = _digests(self._source, sending)
+        if self._options.dry_run:
+            self._look(digests)
+            self._count(sending, commit)
+            return
+        for attempt in range(_TRIES):
+            try:
+                self._bring(sending.id, digests)
+            except MissingObject:
+                # Coded anew by gc at the sender while it was read.
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(_PAUSE)
+                continue
+            outcome = self._target.commit(commit)
+            if outcome.refused is not None:
+                (self._result.conflicts if outcome.conflict else self._result.refused)[sending.id] = outcome.refused
+                self._target.withdraw(sending.id)
+                return
+            if not outcome.missing and self._target.standing(digests).depths.keys() >= digests:
+                self._carried -= digests
+                self._committed = sending.id
+                self._count(sending, commit)
+                return
+        raise DamageError(f"what snapshot {sending.id} needs did not stay in {self._target.title}; try again.")
+
+    def _bring(self, id: str, digests: set[str]) -> None:
+        """Announce what a snapshot needs, and send what is not there."""
+        names = self._source.closure(digests)
+        here = {name.digest for name in names}
+        if not here >= digests:
+            raise MissingObject(
+                f"{len(digests - here)} chunks of snapshot {id} are missing in {self._source.title}; "
+                "`casvault verify` tells more."
+            )
+        # Bases that came with a newer snapshot are held by none yet: what they belong to is still to come.
+        self._carried |= here - digests
+        announcing = here | self._carried
+        self._target.announce(id, announcing)
+        self._withdraw()
+        announced = time.monotonic()
+        wanted = plan_objects(names, digests, self._target.standing(here), self._target.max_depth, self._held)
+        portions = portions_of(wanted, self._pace.portion)
+        self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
+        with closing(self._source.read(portions)) as read:
+            for portion, arrivals in zip(portions, read, strict=True):
+                if time.monotonic() - announced > _RENEW:
+                    self._target.announce(id, announcing)
+                    announced = time.monotonic()
+                self._put(portion, arrivals)
+        self._target.settle()
+
+    def _withdraw(self) -> None:
+        """Take back what was announced for the snapshot that was committed last."""
+        if self._committed is not None:
+            self._target.withdraw(self._committed)
+            self._committed = None
+
+    def _put(self, portion: Sequence[Wanted], arrivals: Sequence[Arrival]) -> None:
+        """Pass on what the source gave, if that is what it was asked for."""
+        asked = [(each.name.digest, None if each.alone else each.name.base) for each in portion]
+        if [(arrival.name.digest, arrival.name.base) for arrival in arrivals] != asked:
+            raise DamageError(f"{self._source.title} sent other objects than it was asked for.")
+        self._target.put(arrivals)
+        size = sum(arrival.name.size for arrival in arrivals)
+        self._result.objects += len(arrivals)
+        self._result.object_bytes += size
+        self._progress.advance(size)
+        self._pace.wait(size)
+
+    def _look(self, digests: set[str]) -> None:
+        """Count what would be sent, for a dry run."""
+        names = self._source.closure(digests)
+        standing = self._target.standing([name.digest for name in names])
+        standing = standing._replace(depths={**self._arrived, **standing.depths})
+        wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
+        self._arrived.update((each.name.digest, 0) for each in wanted)
+        self._result.objects += len(wanted)
+        self._result.object_bytes += sum(each.name.size for each in wanted)
+
+    def _count(self, sending: Sending, commit: Commit) -> None:
+        if sending.new:
+            self._result.snapshots.append(sending.id)
+        self._result.labels += commit.label is not None
+
+
+def _digests(source: Remote, sending: Sending) -> tuple[Commit, set[str]]:
+    """Return the documents of a snapshot that travels, and the chunks that it needs."""
+    data = source.manifest(sending.id)
+    manifest = Manifest.parse(data, sending.id)
+    label, thinned = None, tuple[str, ...]()
+    if sending.stamp is not None:
+        label = source.label(sending.id, sending.stamp)
+        thinned = Label.parse(label, f"{sending.id}.{sending.stamp}").thinned
+    return Commit(sending.id, data, sending.stamp, label), {chunk.digest for chunk in manifest.chunks(thinned)}
+
+
+class _Pace:
+    """Keeps a rate: ``portion`` is how many bytes to send at once, about what a second takes."""
+
+    def __init__(self, rate: int | None, progress: Progress) -> None:
+        self._rate = rate
+        self._progress = progress
+        self._free = time.monotonic()
+        self.portion = PORTION if rate is None else max(1, min(PORTION, rate))
+
+    def wait(self, size: int) -> None:
+        """Wait as long as ``size`` bytes take, less what they took already."""
+        if self._rate is None:
+            return
+        self._free = max(self._free, time.monotonic() - 1.0) + size / self._rate
+        while (rest := self._free - time.monotonic()) > 0:
+            self._progress.check()
+            time.sleep(min(rest, _PAUSE))
