@@ -44,14 +44,18 @@ class Arrivals:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._writer = ThreadPoolExecutor(1, "arrive")
-        self._checkers = ThreadPoolExecutor(vault.threads, "check") if vault.threads > 1 else None
+        several = vault.threads > 1
+        self._writer = ThreadPoolExecutor(1, "arrive") if several else None
+        self._checkers = ThreadPoolExecutor(vault.threads, "check") if several else None
         self._under_way: Future[None] | None = None
         self._lock = threading.Lock()
 
     def put(self, portion: Sequence[Arrival]) -> None:
         """Begin with a portion once the one before is done; raises what that one failed with."""
         self.settle()
+        if self._writer is None:
+            self._take(list(portion))
+            return
         with self._lock:
             self._under_way = self._writer.submit(self._take, list(portion))
 
@@ -64,9 +68,9 @@ class Arrivals:
 
     def close(self) -> None:
         """End the workers; what they are at is finished, or left out as a whole."""
-        self._writer.shutdown(wait=True, cancel_futures=True)
-        if self._checkers is not None:
-            self._checkers.shutdown(wait=True)
+        for pool in (self._writer, self._checkers):
+            if pool is not None:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, portion: list[Arrival]) -> None:
         with self._vault.locks.shared("sync"):

@@ -5,9 +5,9 @@ Owns the invariant that whatever comes back is checked or ends the transfer with
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from casvault import errors
@@ -89,17 +89,18 @@ class FarRemote(Remote):
             seen.add(name.digest)
         return names
 
-    def read(self, portions: Sequence[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
+    def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
         """Yield each portion of objects; the next ones are on their way meanwhile. To be closed by who stops early."""
-        waiting = deque(portions)
+        waiting = iter(portions)
         under_way = 0
         try:
-            while waiting or under_way:
-                while waiting and under_way < _AHEAD:
-                    portion = waiting.popleft()
+            while True:
+                for portion in islice(waiting, _AHEAD - under_way):
                     alone = [number for number, each in enumerate(portion) if each.alone]
                     self._send({"do": "read", "alone": alone}, [pack_names([each.name for each in portion])])
                     under_way += 1
+                if not under_way:
+                    return
                 under_way -= 1
                 yield self._unpacked(unpack_arrivals, self._receive())
         finally:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 
 from casvault.codecs import Bytes, encode_in_pieces
 from casvault.digest import digest_of
@@ -96,7 +96,7 @@ class LocalRemote(Remote):
             needed = [digest for digest in graph.needs(digests) if digest in graph.chosen]
             return [graph.chosen[digest] for digest in sorted(needed, key=lambda one: (graph.depth(one), one))]
 
-    def read(self, portions: Sequence[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
+    def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
         """Yield each portion of objects."""
         for portion in portions:
             with self.vault.locks.shared("sync"):

@@ -7,7 +7,7 @@ left alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -16,9 +16,6 @@ from casvault.sync.local import DELETED
 from casvault.sync.remote import Known, Standing, State, Wanted
 
 __all__ = ["Plan", "Sending", "plan_objects", "plan_snapshots", "portions_of"]
-
-PORTION = 4 << 20
-"""Stored bytes of objects that are sent, checked and put on the disk together."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +127,18 @@ def plan_objects(
     return sorted((wanted[digest] for digest in sent), key=lambda one: (depth[one.name.digest], one.name.digest))
 
 
-def portions_of(wanted: Sequence[Wanted], limit: int = PORTION) -> list[list[Wanted]]:
-    """Return the objects in portions of at most ``limit`` stored bytes, or of one object that is larger."""
-    portions: list[list[Wanted]] = []
-    room = 0
+def portions_of(wanted: Sequence[Wanted], limit: Callable[[], int]) -> Iterator[list[Wanted]]:
+    """Yield the objects in portions of at most so many stored bytes, or of one object that is larger.
+
+    ``limit`` is asked anew for each.
+    """
+    portion: list[Wanted] = []
+    room = limit()
     for each in wanted:
-        if not portions or each.name.size > room:
-            portions.append([])
-            room = limit
-        portions[-1].append(each)
+        if portion and each.name.size > room:
+            yield portion
+            portion, room = [], limit()
+        portion.append(each)
         room -= each.name.size
-    return portions
+    if portion:
+        yield portion

@@ -9,7 +9,7 @@ Owns the promise of each method; what arrives at a receiver is checked by the re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
@@ -114,7 +114,7 @@ class Remote(ABC):
         """Return the objects that give these chunks and all their bases, bases first; what cannot be had is absent."""
 
     @abstractmethod
-    def read(self, portions: Sequence[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
+    def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
         """Yield each portion of objects; raises MissingObject where one is gone meanwhile.
 
         Who stops early closes it before anything else is asked.

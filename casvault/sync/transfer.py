@@ -9,7 +9,8 @@ Owns the order of these steps, whichever kinds of vault are at the two ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
 from casvault.progress import Progress
 from casvault.sync.local import LocalRemote
-from casvault.sync.plan import PORTION, Plan, Sending, plan_objects, plan_snapshots, portions_of
+from casvault.sync.plan import Plan, Sending, plan_objects, plan_snapshots, portions_of
 from casvault.sync.remote import Arrival, Commit, Remote, State, Wanted
 from casvault.vault.references import heads_of_model, resolve_snapshot
 
@@ -27,6 +28,13 @@ __all__ = ["SyncOptions", "SyncResult", "pull", "push", "sync"]
 
 _RENEW = 300.0
 """Seconds after which an announcement is made again; it counts for an hour."""
+
+PORTION = 16 << 20
+"""The most stored bytes that are sent, checked and put on the disk together."""
+
+_SMALLEST = 1 << 20
+_QUICK, _SLOW = 0.5, 2.0
+"""Seconds for a portion: after a quick one the next is twice as large, after a slow one half as large."""
 
 _TRIES = 3
 _PAUSE = 0.2
@@ -240,14 +248,20 @@ class _Transfer:
         self._withdraw()
         announced = time.monotonic()
         wanted = plan_objects(names, digests, self._target.standing(here), self._target.max_depth, self._held)
-        portions = portions_of(wanted, self._pace.portion)
+        asked: deque[list[Wanted]] = deque()
+
+        def portions() -> Iterator[list[Wanted]]:
+            for portion in portions_of(wanted, lambda: self._pace.portion):
+                asked.append(portion)
+                yield portion
+
         self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
-        with closing(self._source.read(portions)) as read:
-            for portion, arrivals in zip(portions, read, strict=True):
+        with closing(self._source.read(portions())) as read:
+            for arrivals in read:
                 if time.monotonic() - announced > _RENEW:
                     self._target.announce(id, announcing)
                     announced = time.monotonic()
-                self._put(portion, arrivals)
+                self._put(asked.popleft(), arrivals)
         self._target.settle()
 
     def _withdraw(self) -> None:
@@ -296,19 +310,28 @@ def _digests(source: Remote, sending: Sending) -> tuple[Commit, set[str]]:
 
 
 class _Pace:
-    """Keeps a rate: ``portion`` is how many bytes to send at once, about what a second takes."""
+    """How many bytes to send at once (``portion``): what takes about a second, so that a slow link that breaks costs
+    little. Also keeps to a rate.
+    """
 
     def __init__(self, rate: int | None, progress: Progress) -> None:
         self._rate = rate
         self._progress = progress
-        self._free = time.monotonic()
-        self.portion = PORTION if rate is None else max(1, min(PORTION, rate))
+        self._free = self._last = time.monotonic()
+        self._most = PORTION if rate is None else max(1, min(PORTION, rate))
+        self.portion = min(_SMALLEST, self._most)
 
     def wait(self, size: int) -> None:
-        """Wait as long as ``size`` bytes take, less what they took already."""
+        """Note that ``size`` bytes went, and wait as long as they take at the rate, less what they took already."""
+        now = time.monotonic()
+        took, self._last = now - self._last, now
+        if took < _QUICK:
+            self.portion = min(self._most, 2 * self.portion)
+        elif took > _SLOW:
+            self.portion = max(min(_SMALLEST, self._most), self.portion // 2)
         if self._rate is None:
             return
-        self._free = max(self._free, time.monotonic() - 1.0) + size / self._rate
+        self._free = max(self._free, now - 1.0) + size / self._rate
         while (rest := self._free - time.monotonic()) > 0:
             self._progress.check()
             time.sleep(min(rest, _PAUSE))
