@@ -6,12 +6,13 @@ import json
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from casvault import api
-from casvault.errors import Cancelled, DamageError, UsageError
+from casvault.errors import Cancelled, DamageError, StorageError, UsageError
 from casvault.manifest.label import Label
 from casvault.objects import ObjectGraph
 from casvault.progress import Progress
@@ -410,6 +411,52 @@ def test_gc_at_the_receiver_loses_nothing(
     assert result.objects == len(objects_on_disk(vault))
     line.check(other)
     assert other.verify(read_data=True).ok
+
+
+def test_two_who_push_and_a_gc_at_once(line: Line, tmp_path: Path, other: api.Vault) -> None:
+    """Both have the same snapshots, coded in different ways, and gc codes anew at the receiver meanwhile."""
+    ids = sorted(line.saves)
+    senders = [copy_of(line.vault, tmp_path / name) for name in "ab"]
+    senders[0].delete(ids[0], gc=True)
+    senders[1].delete(ids[3], ids[4], gc=True)
+    done = threading.Event()
+    failures: list[BaseException] = []
+    results: list[SyncResult] = []
+
+    def guarded(work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001
+                failures.append(error)
+
+        return threading.Thread(target=run)
+
+    def collect() -> None:
+        while not done.is_set():
+            api.open(str(other.path), threads=1).gc()
+            done.wait(0.05)
+
+    pushers = [guarded(lambda each=each: results.append(pushed(each, other, kind="wire"))) for each in senders]  # type: ignore[misc]
+    collector = guarded(collect)
+    for thread in (collector, *pushers):
+        thread.start()
+    for thread in pushers:
+        thread.join()
+    done.set()
+    collector.join()
+    assert failures == []
+    assert [result.failed for result in results] == [{}, {}]
+    assert {head.id for head in other.snapshots()} == set(ids)
+    line.check(other)
+    assert other.verify(read_data=True).ok
+
+
+def test_more_chunks_than_a_snapshot_has_are_not_announced(other: api.Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casvault.sync.local._MOST_ANNOUNCED", 2)
+    with LocalRemote(other) as there, pytest.raises(StorageError, match="more than one has"):
+        there.announce("20261124T031500.123Z-1f3c9a", ["a" * 64, "b" * 64, "c" * 64])
+    assert pending(other) == []
 
 
 def test_what_was_collected_since_its_announcement_ran_out_is_sent_anew(

@@ -18,7 +18,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 
 from casvault.codecs import Bytes, encode_in_pieces
 from casvault.digest import digest_of
-from casvault.errors import BadManifest, CasvaultError, MissingObject, NotFound
+from casvault.errors import BadManifest, CasvaultError, MissingObject, NotFound, StorageError
 from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
@@ -33,6 +33,9 @@ from casvault.vault.pending import Pending
 from casvault.vault.vault import Vault
 
 __all__ = ["LocalRemote", "fingerprint"]
+
+_MOST_ANNOUNCED = 400_000
+"""Chunks; twice that still fits into a document that gc reads."""
 
 DELETED = "the receiving vault has deleted it, and the dead do not come back"
 
@@ -106,6 +109,8 @@ class LocalRemote(Remote):
     def announce(self, id: str, digests: Collection[str]) -> None:
         """Say which chunks snapshot ``id`` will need; somebody else who brings in the same one may have said others."""
         with self.vault.locks.shared("sync"):
+            if len(digests) > _MOST_ANNOUNCED:
+                raise StorageError(f"snapshot {_stamp(id)} is said to need {len(digests):,} chunks, more than one has.")
             pending = Pending.every(self.vault.backend)
             said = [one.digests for one in pending if one.id == id and not one.expired()]
             Pending.write(
