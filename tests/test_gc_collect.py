@@ -426,3 +426,18 @@ def test_what_was_said_is_freed_also_where_chunks_have_several_objects(line: Lin
     vault.delete(*gone)
     assert vault.gc(recode=False).freed_bytes == reclaimable + told
     check_all(line, vault)
+
+
+def test_a_vault_that_was_opened_before_is_not_misled(line: Line, vault: api.Vault) -> None:
+    """Somebody else collects: what was listed before is not there any more, and what took its place is found."""
+    assert vault.path is not None
+    before = api.open(vault.path)
+    ids = [head.id for head in before.snapshots()]
+    for id in ids[:6]:
+        before.health(id)
+    vault.delete(ids[0], ids[4])
+    assert vault.gc().recoded_objects > 0
+    for id in ids[1:4]:
+        assert before.health(id).state == "ok"
+        assert not before.diff(id, ids[5]).same
+        line.check(before, [id])

@@ -36,6 +36,8 @@ def diff(vault: Vault, a: str | Path, b: str | Path, progress: Progress | None =
         open_subject(vault, b, progress, hashed=True) as other,
         vault.locks.shared("diff"),
     ):
+        # What was listed before may have been replaced by gc since.
+        vault.objects.forget()
         return _compare(one, other, progress, vault.threads)
 
 

@@ -120,6 +120,8 @@ def health(vault: Vault, what: str | Path, progress: Progress | None = None) -> 
     """
     progress = progress or Progress()
     with open_subject(vault, what, progress) as subject, vault.locks.shared("health"):
+        # What was listed before may have been replaced by gc since.
+        vault.objects.forget()
         progress.start("examining", subject.size)
         tensors, verdict = _examine(vault, subject, progress)
         progress.finish()

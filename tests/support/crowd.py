@@ -30,6 +30,7 @@ _WEIGHTS = {
     "go back": 4,
     "prune": 3,
     "usage": 3,
+    "examine": 4,
     "verify": 2,
     "gc": 6,
 }
@@ -119,6 +120,10 @@ class Member:
 
     def _usage(self) -> None:
         assert {one.head.id for one in self.vault.usage().snapshots} >= set(self.kept)
+
+    def _examine(self) -> None:
+        assert self.vault.health(self._one()).state == "ok"
+        self.vault.diff(self._one(), self._one())
 
     def _verify(self) -> None:
         found = self.vault.verify(read_data=True)
