@@ -65,7 +65,7 @@ def test_what_was_stored_is_read(backend: Watched) -> None:
     names = [store(backend, chunk) for chunk in chunks]
     objects = ObjectStore(backend)
     for chunk, name in zip(chunks, names, strict=True):
-        assert objects.has(name.digest)
+        assert objects.encodings(name.digest)
         assert objects.encodings(name.digest) == [name]
         assert objects.read(name.digest) == objects.read(name.digest, len(chunk)) == objects.read_object(name) == chunk
     assert list(objects.every()) == sorted(names)
@@ -75,7 +75,7 @@ def test_what_was_stored_is_read(backend: Watched) -> None:
 def test_what_is_not_there(backend: Watched) -> None:
     objects = ObjectStore(backend)
     digest = digest_of(b"absent")
-    assert not objects.has(digest)
+    assert not objects.encodings(digest)
     assert objects.encodings(digest) == []
     with pytest.raises(MissingObject, match=digest[:12]):
         objects.read(digest)
@@ -88,7 +88,7 @@ def test_objects_of_a_headers_size_or_less_are_absent(backend: Watched, size: in
     name = store(backend, b"chunk" * 20)
     backend.write(name.blob, backend.read(name.blob)[:size])
     objects = ObjectStore(backend)
-    assert not objects.has(name.digest)
+    assert not objects.encodings(name.digest)
     assert list(objects.every()) == []
     with pytest.raises(MissingObject):
         objects.read(name.digest)
@@ -115,20 +115,20 @@ def test_a_folder_is_listed_once_until_it_is_forgotten(backend: Watched) -> None
     name = store(backend, b"one")
     objects = ObjectStore(backend)
     for _ in range(3):
-        assert objects.has(name.digest)
+        assert objects.encodings(name.digest)
     assert backend.lists == [name.folder]
     backend.delete(name.blob)
-    assert objects.has(name.digest)
+    assert objects.encodings(name.digest)
     objects.forget()
-    assert not objects.has(name.digest)
+    assert not objects.encodings(name.digest)
 
 
 def test_a_noted_object_is_there(backend: Watched) -> None:
     objects = ObjectStore(backend)
     digest = digest_of(b"one")
-    assert not objects.has(digest)
+    assert not objects.encodings(digest)
     name = store(backend, b"one")
-    assert not objects.has(digest), "the listing is remembered"
+    assert not objects.encodings(digest), "the listing is remembered"
     objects.note(name)
     objects.note(name)
     assert objects.encodings(digest) == [name]

@@ -91,7 +91,7 @@ def test_the_same_picture_twice_is_one_object(vault: api.Vault, model: SampleMod
         taken = vault.snapshot(model.folder, name=str(number))
         digests.add(preview_of(vault, taken.id).digest)
     assert len(digests) == 1
-    assert vault.objects.has(digests.pop())
+    assert vault.objects.encodings(digests.pop())
 
 
 def test_a_model_without_pictures_has_none(vault: api.Vault, tmp_path: Path) -> None:

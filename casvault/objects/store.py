@@ -89,10 +89,6 @@ class ObjectStore:
                 self._asked[digest] = list(_named(folder, self._folders[folder].get(digest, ())))
             return sorted(self._asked[digest], key=lambda name: (name.base is not None, name.base or ""))
 
-    def has(self, digest: str) -> bool:
-        """Tell whether an object holds ``digest``."""
-        return bool(self.encodings(digest))
-
     def is_whole(self, digest: str, chain: int = MAX_CHAIN) -> bool:
         """Tell whether an object that holds ``digest`` and its bases have their checksums, by reading them.
 
