@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/casvault demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --dist worksteal
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

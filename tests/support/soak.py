@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 __all__ = ["FIGURES", "Figures", "campaign", "seed", "size"]
 
 FIGURES: list[str] = []
-"""A line for each campaign that was run; tests/reliability/conftest.py shows them at the end."""
+"""A line for each campaign that was run; tests/conftest.py shows them at the end."""
 
 
 @dataclass
