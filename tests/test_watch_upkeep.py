@@ -11,8 +11,9 @@ import pytest
 from casvault import Rules, api
 from casvault.errors import Cancelled, Locked, NotFound
 from casvault.prune.prune import PrunePlan
+from casvault.prune.rules import RETENTION
 from casvault.vault.head import Head
-from casvault.watch.upkeep import RETENTION, Room, Upkeep
+from casvault.watch.upkeep import Room, Upkeep
 from tests.support.history import History, stored
 from tests.support.watching import Disk, upkeep
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
-from casvault.check import VerifyResult, verify
-from casvault.diff import Diff, diff
-from casvault.health.examine import Health, health
 from casvault.progress import Progress
-from casvault.repair import DropResult, RepairResult, drop_quarantine, plan_repair, repair
+
+if TYPE_CHECKING:
+    from casvault.check import VerifyResult
+    from casvault.diff import Diff
+    from casvault.health.examine import Health
+    from casvault.repair import DropResult, RepairResult
 
 __all__ = ["Checking"]
 
@@ -24,10 +27,14 @@ class Checking(Finding):
 
         Never raises for damage: it is in the result. Raises UsageError, Locked, StorageError.
         """
+        from casvault.check import verify
+
         return verify(self, read_data=read_data, sample=sample, progress=progress)
 
     def plan_repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
         """Return what `repair` would do, without doing it; reads the whole vault, and what may heal it."""
+        from casvault.repair import plan_repair
+
         return plan_repair(self, path_or_none(source), progress)
 
     def repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
@@ -36,10 +43,14 @@ class Checking(Finding):
         ``source`` is another vault, which is only read. What is lost for good is in the result. Raises NoVault,
         UsageError, Locked, NoSpace, StorageError, and DamageError where the disk does not keep what is written.
         """
+        from casvault.repair import repair
+
         return repair(self, path_or_none(source), progress)
 
     def drop_quarantine(self, *, dry_run: bool = False) -> DropResult:
         """Remove what repairs have put aside; raises Locked, StorageError."""
+        from casvault.repair import drop_quarantine
+
         return drop_quarantine(self, dry_run=dry_run)
 
     def health(self, what: str | Path, *, progress: Progress | None = None) -> Health:
@@ -47,8 +58,12 @@ class Checking(Finding):
 
         Raises NotFound, AmbiguousError, IncompleteSave, DamageError, StorageError, Locked.
         """
+        from casvault.health.examine import health
+
         return health(self, what, progress)
 
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
+        from casvault.diff import diff
+
         return diff(self, a, b, progress)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
 from casvault.models import Model, Trainer, find_trainers
-from casvault.restore import finish_interrupted
-from casvault.snapshot.status import Status, status
 from casvault.vault.head import Head
+from casvault.vault.interrupted import pointers
 from casvault.vault.places import all_in_place, models_at, only
 from casvault.vault.references import heads_of_model, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
+
+if TYPE_CHECKING:
+    from casvault.snapshot.status import Status
 
 __all__ = ["Finding", "path_or_none"]
 
@@ -45,6 +48,8 @@ class Finding(StoredVault):
 
     def status(self, model: str | Path) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
+        from casvault.snapshot.status import status
+
         return status(self, only(model, self.models(model)))
 
     def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
@@ -53,6 +58,10 @@ class Finding(StoredVault):
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""
+        if not pointers(self):
+            return []
+        from casvault.restore.journal import finish_interrupted
+
         return finish_interrupted(self)
 
     def models(self, model: str | Path, name: str | None = None) -> list[Model]:

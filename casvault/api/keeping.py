@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding
-from casvault.delete import DeleteResult, delete, plan_delete, undelete
-from casvault.edit import Edit, edit
 from casvault.errors import NotFound
-from casvault.gc import GcResult, collect
 from casvault.manifest.stamp import Stamp
 from casvault.progress import Progress
-from casvault.prune import PrunePlan, Rules, plan_prune, prune
-from casvault.thin import ThinResult, old_snapshots, plan_thin, thin, unthin
-from casvault.usage.usage import Usage, usage
 from casvault.vault.head import Head
 from casvault.vault.references import resolve_snapshot
+
+if TYPE_CHECKING:
+    from casvault.delete import DeleteResult
+    from casvault.gc import GcResult
+    from casvault.prune import PrunePlan, Rules
+    from casvault.thin import ThinResult
+    from casvault.usage.usage import Usage
 
 __all__ = ["Keeping"]
 
@@ -29,6 +31,8 @@ class Keeping(Finding):
 
         Raises NotFound, AmbiguousError, UsageError for a pinned one, Locked, NoSpace, StorageError.
         """
+        from casvault.delete import delete
+
         result = delete(self, [self._id(reference) for reference in references])
         if gc:
             self.gc()
@@ -36,10 +40,14 @@ class Keeping(Finding):
 
     def plan_delete(self, *references: str) -> DeleteResult:
         """Return what `delete` would do, and what gc would free for it."""
+        from casvault.delete import plan_delete
+
         return plan_delete(self, [self._id(reference) for reference in references])
 
     def undelete(self, reference: str) -> Head:
         """Bring a deleted snapshot back; raises NotFound, also where gc has freed its space, AmbiguousError, Locked."""
+        from casvault.delete import undelete
+
         if Stamp.valid(reference):
             return undelete(self, reference)
         try:
@@ -55,6 +63,8 @@ class Keeping(Finding):
 
         Raises Locked, DamageError where a manifest cannot be read, StorageError.
         """
+        from casvault.gc import collect
+
         return collect(self, dry_run=dry_run, recoding=recode, progress=progress)
 
     def usage(self, *references: str) -> Usage:
@@ -62,6 +72,8 @@ class Keeping(Finding):
 
         Raises NotFound, AmbiguousError, DamageError where a manifest cannot be read, Locked, StorageError.
         """
+        from casvault.usage.usage import usage
+
         return usage(self, [self.find(reference).id for reference in references])
 
     def plan_prune(self, rules: Rules, *, model: str | None = None, include_manual: bool = False) -> PrunePlan:
@@ -69,6 +81,8 @@ class Keeping(Finding):
 
         Raises UsageError without any rule, NotFound, DamageError, Locked, StorageError.
         """
+        from casvault.prune import plan_prune
+
         among = None if model is None else {head.id for head in self.snapshots(model)}
         return plan_prune(self, rules, among=among, include_manual=include_manual)
 
@@ -76,6 +90,8 @@ class Keeping(Finding):
         self, rules: Rules, *, model: str | None = None, include_manual: bool = False, gc: bool = False
     ) -> PrunePlan:
         """Delete the snapshots that ``rules`` do not keep; raises what `plan_prune` raises, NoSpace."""
+        from casvault.prune import prune
+
         plan = prune(self, self.plan_prune(rules, model=model, include_manual=include_manual))
         if gc:
             self.gc()
@@ -86,6 +102,8 @@ class Keeping(Finding):
 
         Raises NotFound, AmbiguousError, UsageError for a pinned one and one without an optimizer, Locked, NoSpace.
         """
+        from casvault.thin import thin
+
         result = thin(self, [self.find(reference).id for reference in references])
         if gc:
             self.gc()
@@ -93,14 +111,20 @@ class Keeping(Finding):
 
     def plan_thin(self, *references: str) -> ThinResult:
         """Return what `thin` would do, and what gc would free for it."""
+        from casvault.thin import plan_thin
+
         return plan_thin(self, [self.find(reference).id for reference in references])
 
     def unthin(self, reference: str) -> Head:
         """Let a snapshot have back what it was thinned of; raises NotFound where gc has freed it, Locked."""
+        from casvault.thin import unthin
+
         return unthin(self, self.find(reference).id)
 
     def old_snapshots(self, older_than: timedelta, keep_last: int = 0) -> list[str]:
         """Return ids of snapshots older than so much that could be thinned, but for the last few of each model."""
+        from casvault.thin import old_snapshots
+
         return old_snapshots(self, older_than, keep_last)
 
     def edit(
@@ -117,4 +141,6 @@ class Keeping(Finding):
 
         Raises NotFound, AmbiguousError, UsageError, Locked, NoSpace, StorageError.
         """
+        from casvault.edit import Edit, edit
+
         return edit(self, self.find(reference).id, Edit(name, notes, pinned, tag, untag))

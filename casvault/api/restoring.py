@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
-from casvault.export import ExportResult, export
 from casvault.progress import Progress
-from casvault.restore import (
-    RestoreOptions,
-    RestorePlan,
-    RestoreResult,
-    SalvageResult,
-    plan_restore,
-    plan_salvage,
-    restore,
-    salvage,
-)
-from casvault.restore.undo import plan_undo, undo
 from casvault.vault.places import place_of
+
+if TYPE_CHECKING:
+    from casvault.export import ExportResult
+    from casvault.restore import RestoreOptions, RestorePlan, RestoreResult, SalvageResult
 
 __all__ = ["Restoring"]
 
@@ -35,11 +28,15 @@ class Restoring(Finding):
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, TrainerRunning, NoSpace, DamageError,
         StorageError, Locked.
         """
+        from casvault.restore import restore
+
         self.finish_interrupted()
         return restore(self, self.find(reference), options, progress)
 
     def plan_restore(self, reference: str, options: RestoreOptions | None = None) -> RestorePlan:
         """Return what `restore` would do, without doing it."""
+        from casvault.restore import RestoreOptions, plan_restore
+
         wanted = options or RestoreOptions()
         return plan_restore(self, self.find(reference), wanted.to, wanted.as_name, wanted.allow_incomplete)
 
@@ -47,11 +44,15 @@ class Restoring(Finding):
         """Go back to what was in the place of ``model`` before the last restore, with ``force`` also where a trainer
         runs; raises NotFound and what `restore` raises.
         """
+        from casvault.restore.undo import undo
+
         self.finish_interrupted()
         return undo(self, place_of(self, model), progress, force=force)
 
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
+        from casvault.restore.undo import plan_undo
+
         return plan_undo(self, place_of(self, model))
 
     def salvage(
@@ -67,6 +68,8 @@ class Restoring(Finding):
         Raises NotFound, AmbiguousError, UsageError for a place that it cannot be, DamageError where no file is whole,
         NoSpace, StorageError, Locked.
         """
+        from casvault.restore import salvage
+
         return salvage(self, self.find(reference), path_or_none(to), as_name, progress)
 
     def plan_salvage(
@@ -78,6 +81,8 @@ class Restoring(Finding):
         progress: Progress | None = None,
     ) -> SalvageResult:
         """Return what `salvage` would do, without doing it; reads the whole snapshot."""
+        from casvault.restore import plan_salvage
+
         return plan_salvage(self, self.find(reference), path_or_none(to), as_name, progress)
 
     def export(
@@ -93,5 +98,7 @@ class Restoring(Finding):
 
         Raises NotFound, AmbiguousError, UsageError where something is there already, DamageError, NoSpace.
         """
+        from casvault.export import export
+
         head = self.find(reference)
         return export(self, head, Path(path), weights_only=weights_only, overwrite=overwrite, progress=progress)

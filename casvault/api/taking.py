@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
 from casvault.capture import Patience
 from casvault.errors import Cancelled, CasvaultError
-from casvault.importing import ImportPlan, ImportResult, plan_import, run_import
 from casvault.models import Model, find_again
 from casvault.progress import Progress
-from casvault.prune import Rules
-from casvault.snapshot import Annotation, SnapshotResult, take
+from casvault.prune.rules import RETENTION, Rules
 from casvault.vault.places import only
-from casvault.watch import RETENTION, Event, Rhythm, Watcher
-from casvault.watch.events import Hook
+
+if TYPE_CHECKING:
+    from casvault.importing import ImportPlan, ImportResult
+    from casvault.snapshot import Annotation, SnapshotResult
+    from casvault.watch import Event, Rhythm, Watcher
 
 __all__ = ["Taking"]
 
@@ -46,6 +48,8 @@ class Taking(Finding):
         ``preview`` is the file of a picture, a JPEG or a PNG, in place of the trainer's own.
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
+        from casvault.snapshot import Annotation
+
         self.finish_interrupted()
         annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=path_or_none(preview))
         return self._take(only(model, self.models(model, model_name)), annotation, patience, progress, read_all)
@@ -69,6 +73,8 @@ class Taking(Finding):
 
         Raises the error where none was taken.
         """
+        from casvault.snapshot import Annotation
+
         annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=path_or_none(preview))
         results: list[SnapshotResult] = []
         failures: dict[str, CasvaultError] = {}
@@ -91,10 +97,14 @@ class Taking(Finding):
         progress: Progress | None,
         read_all: bool,
     ) -> SnapshotResult:
+        from casvault.snapshot import take
+
         return take(self, lambda: find_again(model), annotation, patience or Patience(), progress, read_all=read_all)
 
     def plan_import(self, folder: str | Path, *, source: str | Path | None = None) -> ImportPlan:
         """Return what `import_copies` would do, without doing it."""
+        from casvault.importing import plan_import
+
         return plan_import(self, Path(folder), path_or_none(source))
 
     def import_copies(
@@ -111,6 +121,8 @@ class Taking(Finding):
         folder of which every file is in a snapshot that was verified. Copies that fail are in the result. Raises
         NotFound, UsageError, StorageError, and where nothing could be imported what that failed with.
         """
+        from casvault.importing import plan_import, run_import
+
         plan = plan_import(self, Path(folder), path_or_none(source), progress)
         return run_import(self, plan, delete_originals=delete_originals, progress=progress)
 
@@ -130,6 +142,9 @@ class Taking(Finding):
         ``retention`` is applied to snapshots that a watch took, None keeps all. ``command`` is run for events, ``tell``
         is called with each. ``poll`` are the seconds between two looks.
         """
+        from casvault.watch import Rhythm, Watcher
+        from casvault.watch.events import Hook
+
         return Watcher(
             self,
             model,

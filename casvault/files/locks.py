@@ -1,4 +1,4 @@
-"""Locks that the kernel drops when their holder dies: flock on POSIX, LockFileEx on Windows, through portalocker.
+"""Locks that the kernel drops when their holder dies: flock on POSIX, LockFileEx through portalocker on Windows.
 
 A vault has a *lock*, shared by all who add or read and taken alone only by the sweep of gc, and a *gate*. Who wants the
 lock shared passes the gate first; who wants it alone closes the gate, so that newcomers wait outside while those inside
@@ -144,12 +144,10 @@ class FolderLocks(Locks):
 
     @contextmanager
     def _card(self, what: str) -> Iterator[None]:
-        import socket
-
         # The lock is on a file of its own: on Windows nobody could read a card that is locked.
         stem = f"{_CARD}{os.getpid()}-{os.urandom(4).hex()}"
         card, lock = (self._root / "tmp" / f"{stem}{suffix}" for suffix in (".json", _CARD_LOCK))
-        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
+        text = json.dumps({"pid": os.getpid(), "host": _host(), "what": what, "since": time.time()})
         try:
             file = open(lock, "xb", buffering=0)  # noqa: SIM115
         except OSError:
@@ -181,6 +179,15 @@ class FolderLocks(Locks):
         return "another casvault command"
 
 
+def _host() -> str:
+    if hasattr(os, "uname"):
+        # The same name, without what sockets take to import.
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()
+
+
 def _opened(path: Path) -> IO[bytes]:
     try:
         # To read and to write: some network file systems want the one for a shared lock, the other for a lone one.
@@ -202,6 +209,20 @@ def _opened_to_read(path: Path) -> IO[bytes]:
 
 
 def _try(file: IO[bytes], alone: bool) -> bool:
+    if os.name == "nt":
+        return _try_on_windows(file, alone)
+    import fcntl
+
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise StorageError(f"cannot lock {file.name}: {error.strerror}.") from error
+    return True
+
+
+def _try_on_windows(file: IO[bytes], alone: bool) -> bool:
     import portalocker
 
     kind = portalocker.LockFlags.EXCLUSIVE if alone else portalocker.LockFlags.SHARED
@@ -216,6 +237,11 @@ def _try(file: IO[bytes], alone: bool) -> bool:
 
 
 def _release(file: IO[bytes]) -> None:
+    if os.name != "nt":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return
     import portalocker
 
     try:

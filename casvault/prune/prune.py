@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from casvault.delete import mark_deleted
 from casvault.errors import UsageError
 from casvault.manifest.stamp import from_iso
-from casvault.prune.ceiling import Ceiling
 from casvault.prune.rules import Rules, is_sound
-from casvault.usage.ledger import Ledger
-from casvault.usage.usage import account
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from casvault.usage.ledger import Ledger
 
 __all__ = ["PrunePlan", "Verdict", "plan_prune", "prune"]
 
@@ -102,6 +101,8 @@ def plan_prune(
     if not rules.keeps and rules.max_bytes is None:
         raise UsageError("say at least one rule, such as --keep-last 10; without any all snapshots would go.")
     with vault.locks.shared("prune"):
+        from casvault.usage.usage import account
+
         vault.objects.forget()
         ledger, _ = account(vault)
     heads = [holding.head for holding in ledger.holdings.snapshots if among is None or holding.id in among]
@@ -187,6 +188,8 @@ def _protected(head: Head, kinds: Collection[str] | None, include_manual: bool, 
 
 def _below(ledger: Ledger, verdicts: Sequence[Verdict], ceiling: int) -> tuple[list[Verdict], int, int]:
     """Let the oldest go until what is stored is at most ``ceiling``; return also what that frees, and what is above."""
+    from casvault.prune.ceiling import Ceiling
+
     stored = Ceiling(ledger, {verdict.head.id for verdict in verdicts if not verdict.stays})
     over, freed, above = set(), 0, stored.stored
     for verdict in sorted(verdicts, key=lambda one: (one.head.moment, one.head.id)):
@@ -198,6 +201,8 @@ def _below(ledger: Ledger, verdicts: Sequence[Verdict], ceiling: int) -> tuple[l
 
 
 def _carried_out(vault: Vault, verdict: Verdict) -> Verdict:
+    from casvault.delete import mark_deleted
+
     if verdict.stays:
         return verdict
     try:

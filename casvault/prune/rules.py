@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from casvault.errors import UsageError
 from casvault.vault.head import Head
 
-__all__ = ["Rules"]
+__all__ = ["RETENTION", "Rules"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,10 @@ class Rules:
         if self.log:
             keep("log", _first_of_each(heads, lines or {}, int.bit_length))
         return found
+
+
+RETENTION = Rules(last=6, hourly=24, daily=14, best=3)
+"""What is kept of the snapshots that a watch took, unless something else is said."""
 
 
 def is_sound(head: Head) -> bool:

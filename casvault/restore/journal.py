@@ -33,13 +33,13 @@ from casvault.files.names import model_path_problem
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.manifest.stamp import Stamp
 from casvault.models import Model
+from casvault.vault.interrupted import pointers
 from casvault.vault.live import LiveRecord
 from casvault.vault.vault import Vault
 
 __all__ = ["Journal", "Step", "Workplace", "discard_interrupted", "finish_interrupted"]
 
 _FOLDER = re.compile(r"\.casvault_restore_[0-9a-f]{16}")
-_POINTER = re.compile(r"restore-[0-9a-f]{16}\.json")
 _MAX_JOURNAL = 64 << 20
 _FORMAT = 1
 
@@ -302,8 +302,8 @@ def discard_interrupted(vault: Vault, model: Model) -> None:
 def _places(vault: Vault, only: str | None) -> list[tuple[Workplace, str, bool]]:
     """Return every workplace that the vault points to, with its model's live key and whether it was sealed."""
     found = []
-    for entry in vault.backend.list("tmp") if vault.path is not None else ():
-        pointer = _pointer(vault, entry.name) if _POINTER.fullmatch(entry.name) else None
+    for name in pointers(vault):
+        pointer = _pointer(vault, name)
         if pointer is not None and only in (None, pointer["key"]):
             place = Workplace(vault, vault.home / pointer["folder"], pointer["name"])
             found.append((place, str(pointer["key"]), bool(pointer.get("sealed"))))

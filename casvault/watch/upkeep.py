@@ -23,10 +23,7 @@ from casvault.usage.usage import account
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
 
-__all__ = ["RETENTION", "Room", "Upkeep"]
-
-RETENTION = Rules(last=6, hourly=24, daily=14, best=3)
-"""What is kept of the snapshots that a watch took, unless something else is said."""
+__all__ = ["Room", "Upkeep"]
 
 _LEAST_FREE = 2_000_000_000
 _KINDS = ("scheduled",)

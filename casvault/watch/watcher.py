@@ -17,7 +17,7 @@ from casvault.capture import Patience
 from casvault.errors import Cancelled, CasvaultError, NotFound, StorageError
 from casvault.models import Model, find_again, kind_named
 from casvault.progress import Progress
-from casvault.prune import Rules
+from casvault.prune.rules import RETENTION, Rules
 from casvault.snapshot import Annotation
 from casvault.vault.head import Head
 from casvault.vault.places import models_at, only
@@ -28,7 +28,7 @@ from casvault.watch.rhythm import Rhythm
 from casvault.watch.steps import steps_in
 from casvault.watch.taking import Identities, Outcome, Save, Taker, identities_of
 from casvault.watch.telling import Teller
-from casvault.watch.upkeep import RETENTION, Upkeep
+from casvault.watch.upkeep import Upkeep
 
 __all__ = ["Watcher"]
 
