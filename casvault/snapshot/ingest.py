@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from casvault.chunking.chunks import Chunk, cut
 from casvault.codecs import Layout, codec_of, encode_in_pieces
 from casvault.digest import Hasher, digest_of
 from casvault.errors import CasvaultError, IncompleteSave, StorageError
-from casvault.formats import scan
+from casvault.formats import Region, scan
 from casvault.health.faults import Inspector
 from casvault.health.survey import Part, Survey
 from casvault.manifest.manifest import ChunkRef, FileEntry
@@ -36,6 +37,17 @@ __all__ = ["Ingest", "ingesting", "on_all_cores"]
 _FLUSH_THREADS = 4
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+@dataclass
+class _Reading:
+    """A file that is being read, and what is known of it so far; ``chunks`` and ``survey`` lag behind ``hasher``."""
+
+    item: CapturedFile
+    regions: Sequence[Region]
+    survey: Survey
+    hasher: Hasher = field(default_factory=Hasher)
+    chunks: list[ChunkRef] = field(default_factory=list)
 
 
 class Ingest:
@@ -60,54 +72,34 @@ class Ingest:
         self._pool = pool
         self._progress = progress
         self._lock = threading.Lock()
+        self._waiting: deque[tuple[_Reading, Future[tuple[ChunkRef, list[Part]]]]] = deque()
         self._claimed: set[str] = set()
         self._folders: set[str] = set()
         self.new_bytes = 0
         self.stored_bytes = 0
         self.read_bytes = 0
 
-    def file(self, item: CapturedFile) -> FileEntry:
-        """Put the chunks of one captured file into the vault and return its entry.
+    def file(self, item: CapturedFile) -> Callable[[], FileEntry]:
+        """Read one captured file, set the workers to put its chunks into the vault, and return what gives its entry.
 
-        Raises IncompleteSave where the file was cut short, StorageError where it cannot be read.
+        Who asks for the entry waits for the chunks. Ask when all files are read: workers would be idle between files
+        otherwise. Raises IncompleteSave where the file was cut short, StorageError where it cannot be read.
         """
         regions = scan(item.source)
-        survey = self._inspector.survey(item.file.role, regions)
-        hasher = Hasher()
-        chunks: list[ChunkRef] = []
-        waiting: deque[Future[tuple[ChunkRef, list[Part]]]] = deque()
-
-        def collect() -> None:
-            reference, parts = waiting.popleft().result()
-            chunks.append(reference)
-            survey.add(parts)
-
+        reading = _Reading(item, regions, self._inspector.survey(item.file.role, regions))
         try:
             for chunk in cut(item.source, regions, self._vault.config.chunking):
-                if len(waiting) > self._ahead:
-                    collect()
-                waiting.append(self._submit(chunk, item.file.role, survey))
-                hasher.update(chunk.data)
+                if len(self._waiting) > self._ahead:
+                    self._collect()
+                self._waiting.append((reading, self._submit(chunk, item.file.role, reading.survey)))
+                reading.hasher.update(chunk.data)
                 self.read_bytes += len(chunk.data)
                 self._progress.advance(len(chunk.data))
-            while waiting:
-                collect()
         except EOFError as error:
             raise IncompleteSave(f"{item.file.path} was cut short while it was read: {error}.") from error
         except OSError as error:
             raise StorageError(f"cannot read {item.file.path}: {error.strerror or error}.") from error
-        identity = item.identity
-        return FileEntry(
-            path=item.file.path,
-            role=item.file.role,
-            size=identity.size,
-            mtime_ns=identity.mtime_ns,
-            mode=item.mode,
-            digest=hasher.hexdigest(),
-            chunks=tuple(chunks),
-            regions=tuple(regions),
-            faults=self._inspector.faults(item.file.role, survey),
-        )
+        return partial(self._entry, reading)
 
     def reuse(self, entry: FileEntry) -> bool:
         """Take over the entry of a file that is known to be unchanged; False where a chunk of it is not there any
@@ -133,6 +125,29 @@ class Ingest:
     def flush(self) -> None:
         """Make every object that was written or relied on durable."""
         self._batch.flush(sorted(self._folders))
+
+    def _collect(self) -> None:
+        """Take what became of the chunk that has waited longest."""
+        reading, future = self._waiting.popleft()
+        reference, parts = future.result()
+        reading.chunks.append(reference)
+        reading.survey.add(parts)
+
+    def _entry(self, reading: _Reading) -> FileEntry:
+        while any(waiting is reading for waiting, _ in self._waiting):
+            self._collect()
+        file, identity = reading.item.file, reading.item.identity
+        return FileEntry(
+            path=file.path,
+            role=file.role,
+            size=identity.size,
+            mtime_ns=identity.mtime_ns,
+            mode=reading.item.mode,
+            digest=reading.hasher.hexdigest(),
+            chunks=tuple(reading.chunks),
+            regions=tuple(reading.regions),
+            faults=self._inspector.faults(file.role, reading.survey),
+        )
 
     @property
     def _ahead(self) -> int:

@@ -258,15 +258,16 @@ def _health(taken: Capture, previous: _Previous, files: Sequence[FileEntry]) -> 
 
 
 def _entries(taken: Capture, previous: _Previous, ingest: Ingest) -> list[FileEntry]:
-    entries = []
+    entries: list[FileEntry | Callable[[], FileEntry]] = []
     identities = previous.record.files if previous.record is not None else {}
     for item in taken.files:
         entry = previous.files.get(item.file.path)
         unchanged = entry is not None and identities.get(item.file.path) == item.identity
         if entry is None or not unchanged or not ingest.reuse(entry):
-            entry = ingest.file(item)
-        entries.append(entry)
-    return entries
+            entries.append(ingest.file(item))
+        else:
+            entries.append(entry)
+    return [entry if isinstance(entry, FileEntry) else entry() for entry in entries]
 
 
 def _manifest(
