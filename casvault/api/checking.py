@@ -9,9 +9,10 @@ from casvault.api.finding import Finding, path_or_none
 from casvault.progress import Progress
 
 if TYPE_CHECKING:
-    from casvault.check import VerifyResult
+    from casvault.check import LastChecked, VerifyResult
     from casvault.diff import Diff
     from casvault.health.examine import Health
+    from casvault.models import LossHistory, Model
     from casvault.repair import DropResult, RepairResult
 
 __all__ = ["Checking"]
@@ -61,6 +62,22 @@ class Checking(Finding):
         from casvault.health.examine import health
 
         return health(self, what, progress)
+
+    def losses(self, what: str | Model) -> LossHistory:
+        """Return the losses of a snapshot, or of a live model that `models` returned, iteration by iteration.
+
+        Raises NotFound where there are none, AmbiguousError, DamageError, StorageError.
+        """
+        from casvault.history import live_history, stored_history
+        from casvault.models import Model
+
+        return live_history(what) if isinstance(what, Model) else stored_history(self, self.find(what))
+
+    def last_checked(self) -> LastChecked:
+        """Return what is known of when the stored bytes were last read and found whole; raises StorageError."""
+        from casvault.check import last_checked
+
+        return last_checked(self)
 
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
