@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
+from casvault.models.losses import LOSS_WINDOW
 from casvault.progress import Progress
 
 if TYPE_CHECKING:
     from casvault.check import LastChecked, VerifyResult
     from casvault.diff import Diff
     from casvault.health.examine import Health
-    from casvault.models import LossHistory, Model
+    from casvault.history import LossHistory
+    from casvault.models import Model
     from casvault.repair import DropResult, RepairResult
 
 __all__ = ["Checking"]
@@ -31,6 +33,12 @@ class Checking(Finding):
         from casvault.check import verify
 
         return verify(self, read_data=read_data, sample=sample, progress=progress)
+
+    def last_checked(self) -> LastChecked:
+        """Return when the stored objects were last read and found whole, by any `verify` or `repair`; reads none."""
+        from casvault.check import last_checked
+
+        return last_checked(self)
 
     def plan_repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
         """Return what `repair` would do, without doing it; reads the whole vault, and what may heal it."""
@@ -63,24 +71,26 @@ class Checking(Finding):
 
         return health(self, what, progress)
 
-    def losses(self, what: str | Model) -> LossHistory:
-        """Return the losses of a snapshot, or of a live model that `models` returned, iteration by iteration.
-
-        Raises NotFound where there are none, AmbiguousError, DamageError, StorageError.
-        """
-        from casvault.history import live_history, stored_history
-        from casvault.models import Model
-
-        return live_history(what) if isinstance(what, Model) else stored_history(self, self.find(what))
-
-    def last_checked(self) -> LastChecked:
-        """Return what is known of when the stored bytes were last read and found whole; raises StorageError."""
-        from casvault.check import last_checked
-
-        return last_checked(self)
-
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
         from casvault.diff import diff
 
         return diff(self, a, b, progress)
+
+    def losses(
+        self,
+        what: str | Path | Model,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        points: int = 1000,
+        window: int = LOSS_WINDOW,
+    ) -> LossHistory:
+        """Return the losses of a snapshot, or of a live model, between two iterations, in at most ``points`` points.
+
+        Each has the lowest and the highest loss, and the mean over ``window`` iterations. A model without a history is
+        no error. Raises NotFound, AmbiguousError, UsageError, DamageError, StorageError.
+        """
+        from casvault.history import losses
+
+        return losses(self, what, first, last, points, window)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from casvault.gc import GcResult
     from casvault.prune import PrunePlan, Rules
     from casvault.thin import ThinResult
+    from casvault.usage.coding import Coding
     from casvault.usage.usage import Usage
 
 __all__ = ["Keeping"]
@@ -75,6 +76,15 @@ class Keeping(Finding):
         from casvault.usage.usage import usage
 
         return usage(self, [self.find(reference).id for reference in references])
+
+    def coding(self) -> Coding:
+        """Return which codecs hold what is stored, and what each saves; of a large vault by a sample of the headers.
+
+        Raises DamageError where a manifest cannot be read, Locked, StorageError.
+        """
+        from casvault.usage.coding import coding
+
+        return coding(self)
 
     def plan_prune(self, rules: Rules, *, model: str | None = None, include_manual: bool = False) -> PrunePlan:
         """Return which snapshots, of all or of one model, ``rules`` keep and why, and what `prune` would free.
