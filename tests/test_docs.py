@@ -176,6 +176,21 @@ def test_every_method_is_told_with_its_parameters() -> None:
     assert written == real
 
 
+def test_every_method_of_a_vault_elsewhere_is_told() -> None:
+    real = {
+        name: [parameter for parameter in inspect.signature(value).parameters if parameter != "self"]
+        for name, value in vars(api.RemoteVault).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    written = {}
+    for cells in rows(section(page("python.md"), "Other vaults"))[1:]:
+        match = re.fullmatch(r"`(\w+)\((.*)\)`", cells[0])
+        assert match is not None, cells[0]
+        given = [part.partition("=")[0].strip().removeprefix("*") for part in match[2].split(",")]
+        written[match[1]] = [name for name in given if name != ""]
+    assert written == real
+
+
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"(?s)```python\n(.*?)```", page("python.md"))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from casvault import api
+from casvault import RestoreOptions, api
 from casvault.errors import RemoteError
 from casvault.progress import Progress
 from casvault.sync import RemoteEntry, SyncOptions, connect, pull, push
 from casvault.sync.local import LocalRemote
 from tests.support.lines import Line, objects_on_disk
 from tests.support.sshd import Sshd, sshd
+from tests.support.trainer import contents
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs the OpenSSH server")
 
@@ -40,6 +41,21 @@ def far(tmp_path: Path) -> api.Vault:
 def entry(server: Sshd, vault: api.Vault) -> RemoteEntry:
     assert vault.path is not None
     return RemoteEntry("far", server.url(vault.path), str(server.program))
+
+
+def test_looked_at_and_restored_from(server: Sshd, far: api.Vault, tmp_path: Path) -> None:
+    line = Line(tmp_path / "line", threads=2)
+    line.grow(2)
+    with LocalRemote(line.vault) as here, connect(entry(server, far)) as there:
+        push(here, there, SyncOptions())
+    fresh = api.init(tmp_path / "fresh" / ".casvault")
+    fresh.add_remote("far", server.url(far.path or tmp_path), program=str(server.program))
+    with fresh.remote("far") as elsewhere:
+        assert [head.id for head in elsewhere.snapshots()] == sorted(line.saves)
+        assert elsewhere.usage().to_json() == far.usage().to_json()
+        assert objects_on_disk(fresh) == {}
+        elsewhere.restore("latest", RestoreOptions(to=tmp_path / "restored"))
+    assert contents(tmp_path / "restored") == line.saves[max(line.saves)]
 
 
 def test_pushed_and_pulled_into_a_fresh_vault(server: Sshd, far: api.Vault, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
 from casvault.api.locating import find_again, find_vault, models_near, path_to, place_for_vault
+from casvault.api.remote_vault import RemoteVault
 from casvault.api.restoring import Restoring
 from casvault.api.syncing import Syncing
 from casvault.api.taking import Taking
@@ -52,6 +53,7 @@ __all__ = [
     "Model",
     "Patience",
     "PrunePlan",
+    "RemoteVault",
     "RestoreOptions",
     "RestorePlan",
     "RestoreResult",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casvault.api.finding import Finding
+from casvault.api.remote_vault import RemoteVault
 from casvault.errors import UsageError
 from casvault.progress import Progress
 from casvault.sync import (
@@ -80,6 +81,13 @@ class Syncing(Finding):
         """
         with self._reach(remote) as (entry, here, there):
             return compare(here, there, entry.name, sizes=sizes, progress=progress)
+
+    def remote(self, remote: str) -> RemoteVault:
+        """Return the vault that a remote names, to be looked at and restored from without pulling all of it.
+
+        It is connected to, and closed as a context manager is. Raises NotFound, UsageError.
+        """
+        return RemoteVault(self, remote)
 
     def push(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from casvault.cli.options import common, print_json, say, vault_path
+from casvault.cli.options import common, print_json, remote_named, say, vault_path
 from casvault.cli.options import open_vault as finish
 from casvault.cli.text import age, iteration, losses, plain, size, table
 from casvault.errors import PartialResult
@@ -29,6 +29,19 @@ _NOTES = 60
 @click.pass_obj
 def command(named: str | None, model: str | None, deleted: bool, as_json: bool, quiet: bool) -> None:
     """List the snapshots, newest first, or those of MODEL (its name, or a path to it)."""
+    remote = remote_named()
+    heads, damaged = _here(named, model, deleted) if remote is None else _elsewhere(named, remote, model, deleted)
+    if as_json:
+        print_json({"snapshots": [head.to_json() for head in heads]})
+    elif not heads:
+        say(_none(model, deleted, remote), quiet=quiet)
+    else:
+        say(_render(heads))
+    if damaged:
+        raise PartialResult(f"{len(damaged)} could not be read: {damaged[0]} `casvault verify` tells more.")
+
+
+def _here(named: str | None, model: str | None, deleted: bool) -> tuple[list[Head], list[str]]:
     from casvault.vault.references import heads_of_model
     from casvault.vault.vault import Vault, open_vault
 
@@ -39,18 +52,19 @@ def command(named: str | None, model: str | None, deleted: bool, as_json: bool, 
     heads = [head for head in vault.heads(deleted=deleted) if head.label.deleted == deleted]
     if model is not None:
         heads = heads_of_model(heads, model, vault.home)
-    if as_json:
-        print_json({"snapshots": [head.to_json() for head in heads]})
-    elif not heads:
-        say(_none(model, deleted), quiet=quiet)
-    else:
-        say(_render(heads))
-    if vault.index.damaged:
-        first = next(iter(vault.index.damaged.values()))
-        raise PartialResult(f"{len(vault.index.damaged)} could not be read: {first} `casvault verify` tells more.")
+    return heads, [str(error) for error in vault.index.damaged.values()]
 
 
-def _none(model: str | None, deleted: bool) -> str:
+def _elsewhere(named: str | None, remote: str, model: str | None, deleted: bool) -> tuple[list[Head], list[str]]:
+    with finish(named).remote(remote) as there:
+        damaged = [f"snapshot {id} is damaged in {remote}." for id in there.damaged]
+        return there.snapshots(model, deleted=deleted), damaged
+
+
+def _none(model: str | None, deleted: bool, remote: str | None) -> str:
+    if remote is not None:
+        of = f" of {plain(model)}" if model is not None else ""
+        return f"There are no {'deleted ' if deleted else ''}snapshots{of} in {plain(remote)}."
     if model is not None:
         return f"There are no {'deleted ' if deleted else ''}snapshots of {plain(model)}; casvault list shows all."
     if deleted:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from casvault import __version__
-from casvault.errors import CasvaultError
+from casvault.errors import CasvaultError, UsageError
 
 __all__ = ["main", "run"]
 
@@ -51,6 +51,8 @@ COMMANDS = {
 }
 """Command -> its module in casvault.cli, which has it as ``command``, and its line in the help."""
 
+_WITH_REMOTE = ("list", "show", "usage", "restore")
+
 
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -69,11 +71,18 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--vault", metavar="PATH", help="The vault; else $CASVAULT_VAULT, else the nearest .casvault above.")
+@click.option(
+    "--remote", metavar="NAME", help="Another vault, for list, show, usage and restore: nothing else is pulled."
+)
 @click.version_option(__version__, "-V", "--version", prog_name="casvault")
 @click.pass_context
-def main(context: click.Context, vault: str | None) -> None:
+def main(context: click.Context, vault: str | None, remote: str | None) -> None:
     """Model versioning for people who train: snapshot, list, restore, undo."""
     context.obj = vault or os.environ.get("CASVAULT_VAULT") or None
+    if remote is not None and context.invoked_subcommand not in (*_WITH_REMOTE, None):
+        raise UsageError(
+            f"--remote goes with {', '.join(_WITH_REMOTE)}; `casvault pull` brings snapshots here for all else."
+        )
     if context.invoked_subcommand is None:
         click.echo(f"{context.get_help()}\n\nStart with: casvault init")
 

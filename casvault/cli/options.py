@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from casvault.api import Vault
     from casvault.progress import Progress
 
-__all__ = ["ask", "common", "make_progress", "open_vault", "print_json", "say", "vault_path"]
+__all__ = ["ask", "common", "make_progress", "open_vault", "print_json", "remote_named", "say", "vault_path"]
 
 JSON_VERSION = 1
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,6 +28,12 @@ def common(function: F) -> F:
     """Add the options that every command has."""
     function = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
     return click.option("-q", "--quiet", is_flag=True, help="Print only what was asked for, and errors.")(function)
+
+
+def remote_named() -> str | None:
+    """Return what was named with --remote before the command."""
+    named: str | None = click.get_current_context().find_root().params.get("remote")
+    return named
 
 
 def vault_path(named: str | None, model: str | None = None, fallback: str | None = None) -> Path:

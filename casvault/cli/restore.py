@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from casvault.cli.options import ask, common, make_progress, open_vault, print_json, say
+from casvault.cli.options import ask, common, make_progress, open_vault, print_json, remote_named, say
 from casvault.cli.restoring import describe_plan, describe_result, describe_salvage, question
 from casvault.cli.text import plain
-from casvault.errors import PartialResult
+from casvault.errors import PartialResult, UsageError
 
 if TYPE_CHECKING:
-    from casvault.api import Vault
+    from casvault.api import RemoteVault, Vault
+    from casvault.restore import RestoreOptions, RestoreResult
 
 __all__ = ["command"]
 
@@ -49,29 +50,46 @@ def command(
     SNAPSHOT is an id, the start or the last six digits of one, a name, `latest`, `latest~1`, MODEL@latest or
     MODEL@50000.
     """
-    from casvault.restore import RestoreOptions, restore
+    from casvault.restore import RestoreOptions
 
-    vault = open_vault(named, fallback=to)
+    vault, remote = open_vault(named, fallback=to), remote_named()
     if skip_damaged:
+        if remote is not None:
+            raise UsageError("--skip-damaged is for a vault here; `casvault pull` brings the snapshot first.")
         _salvage(vault, snapshot, Path(to) if to else None, as_name, dry_run, as_json, quiet)
         return
     options = RestoreOptions(Path(to) if to else None, as_name, not no_backup, allow_incomplete, force)
-    head = vault.find(snapshot)
+    if remote is None:
+        result = _restore(vault, snapshot, options, dry_run, yes, as_json, quiet)
+    else:
+        with vault.remote(remote) as there:
+            result = _restore(there, snapshot, options, dry_run, yes, as_json, quiet)
+    if result is not None:
+        print_json(result.to_json()) if as_json else say(describe_result(result, named), quiet=quiet)
+
+
+def _restore(
+    source: Vault | RemoteVault,
+    snapshot: str,
+    options: RestoreOptions,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    quiet: bool,
+) -> RestoreResult | None:
+    """Restore from here or from elsewhere, once that is agreed to; None where it was only to be told."""
+    id = source.find(snapshot).id
     if dry_run or not yes:
-        plan = vault.plan_restore(head.id, options)
+        plan = source.plan_restore(id, options)
         if dry_run:
             print_json(plan.to_json()) if as_json else say(describe_plan(plan, options.backup))
-            return
-        if not force:
+            return None
+        if not options.force:
             plan.check_not_trained()
         if not plan.nothing_to_do:
             say(describe_plan(plan, options.backup), err=True)
             ask(question(plan), yes)
-    result = restore(vault, head, options, make_progress(quiet or as_json))
-    if as_json:
-        print_json(result.to_json())
-    else:
-        say(describe_result(result, named), quiet=quiet)
+    return source.restore(id, options, progress=make_progress(quiet or as_json))
 
 
 def _salvage(

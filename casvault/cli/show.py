@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from casvault.cli.options import ask, common, open_vault, print_json, say
+from casvault.cli.options import ask, common, open_vault, print_json, remote_named, say
 from casvault.cli.text import age, clock, iteration, losses, plain, size, table
 from casvault.errors import NotFound, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
-    from casvault.api import Vault
+    from casvault.api import RemoteVault, Vault
     from casvault.manifest.manifest import Manifest
     from casvault.vault.head import Head
 
@@ -30,11 +30,18 @@ _PICTURES = {"trainer": "made by the trainer", "file": "added by hand", "samples
 @click.pass_obj
 def command(named: str | None, snapshot: str, preview: str | None, yes: bool, as_json: bool, quiet: bool) -> None:
     """Show one snapshot: its state, its trainer's options, its files, and what they take in the vault."""
-    vault = open_vault(named)
-    head = vault.find(snapshot)
-    manifest = vault.manifest(head.id)
+    vault, remote = open_vault(named), remote_named()
+    if remote is None:
+        _show(vault, vault.find(snapshot), preview, yes, as_json, quiet)
+        return
+    with vault.remote(remote) as there:
+        _show(there, there.find(snapshot), preview, yes, as_json, quiet)
+
+
+def _show(vault: Vault | RemoteVault, head: Head, preview: str | None, yes: bool, as_json: bool, quiet: bool) -> None:
+    manifest = vault.show(head.id)
     if preview is not None:
-        _write_picture(vault, manifest, head, Path(preview), yes)
+        _write_picture(vault, head, Path(preview), yes)
         written = {"snapshot": head.id, "written": str(Path(preview).absolute()), "preview": head.document["preview"]}
         if as_json:
             print_json(written)
@@ -90,10 +97,10 @@ def _picture(head: Head) -> str:
     return f"{_PICTURES.get(picture['kind'], picture['kind'])}, {kind}, {size(picture['size'])}"
 
 
-def _write_picture(vault: Vault, manifest: Manifest, head: Head, path: Path, yes: bool) -> None:
+def _write_picture(vault: Vault | RemoteVault, head: Head, path: Path, yes: bool) -> None:
     from casvault.files.durable import write_durably
 
-    data = vault.picture(manifest)
+    data = vault.preview(head.id)
     if data is None:
         raise NotFound(f"'{head.title}' ({head.id}) has no picture.")
     if path.is_dir():

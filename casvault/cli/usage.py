@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from casvault.cli.options import common, open_vault, print_json, say
+from casvault.cli.options import common, open_vault, print_json, remote_named, say
 from casvault.cli.text import iteration, plain, size, table
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ def command(named: str | None, snapshots: tuple[str, ...], plot: str | None, as_
     """Show what each snapshot costs and what deleting it would free; with SNAPSHOTs also what deleting these together
     would.
     """
-    found = open_vault(named).usage(*snapshots)
+    vault, remote = open_vault(named), remote_named()
+    if remote is None:
+        found = vault.usage(*snapshots)
+    else:
+        with vault.remote(remote) as there:
+            found = there.usage(*snapshots)
     if plot is not None:
         from casvault.cli.plot import draw
 

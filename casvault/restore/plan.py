@@ -87,18 +87,20 @@ def plan_restore(
     as_name: str | None = None,
     allow_incomplete: bool = False,
     progress: Progress | None = None,
+    manifest: Manifest | None = None,
 ) -> RestorePlan:
     """Return what restoring ``head`` would do; reads the live files to tell which are right already.
 
-    ``to`` is a model or a folder, None for where the model was; ``as_name`` renames it. Raises UsageError for a
-    target that cannot be, IncompleteSave for an incomplete snapshot that was not asked for as such.
+    ``to`` is a model or a folder, None for where the model was; ``as_name`` renames it. ``manifest`` is that of
+    ``head`` where the vault does not have it yet. Raises UsageError for a target that cannot be, IncompleteSave for an
+    incomplete snapshot that was not asked for as such.
     """
     if head.incomplete and not allow_incomplete:
         raise IncompleteSave(
             f"{head.title!r} holds an incomplete save, which the trainer would silently start anew in part; "
             "--allow-incomplete restores it all the same."
         )
-    manifest = vault.manifest(head.id)
+    manifest = manifest if manifest is not None else vault.manifest(head.id)
     live = find_target(vault, manifest, to, as_name)
     entries = renamed(manifest, live.name, head.label.thinned)
     changes = _changes(live.folder, live, entries, progress or Progress())
@@ -116,9 +118,7 @@ def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | No
     kind = kind_named(manifest.model_kind)
     name = manifest.model_name
     if to is None:
-        folder = vault.home / manifest.source
-        if not folder.is_dir() and not folder.parent.is_dir():
-            raise UsageError(f"{name} came from {folder}, which is not on this machine; say where to with --to.")
+        folder = _home_of(vault, manifest)
     else:
         folder, name = _explicit_target(manifest, Path(os.path.abspath(to)))
     if vault.path is not None and vault.path in (folder, *folder.parents):
@@ -130,6 +130,22 @@ def _target(vault: Vault, manifest: Manifest, to: Path | None, as_name: str | No
     if as_name and manifest.model_kind == "generic" and to is None:
         raise UsageError("--as alone would put the files where they were; say with --to where the copy goes.")
     return folder, kind.rename(name, as_name) if as_name else name
+
+
+def _home_of(vault: Vault, manifest: Manifest) -> Path:
+    """Return where the model of a snapshot is on this machine.
+
+    One that came from elsewhere tells that machine's place: then the model of that name which is known here is meant.
+    """
+    folder, name = vault.home / manifest.source, manifest.model_name
+    nothing = Model(manifest.model_kind, name, manifest.model_type, folder, (), single=manifest.single)
+    if folder.is_dir() or (folder.parent.is_dir() and vault.live(vault.live_key(nothing)) is not None):
+        return folder
+    known = vault.places_of(name)
+    if len(known) == 1:
+        return known[0]
+    several = f", and there are several of that name: {', '.join(map(str, known))}" if known else ""
+    raise UsageError(f"{name} came from {folder}, which is not on this machine{several}; say where to with --to.")
 
 
 def _explicit_target(manifest: Manifest, to: Path) -> tuple[Path, str]:

@@ -14,6 +14,7 @@ from casvault import errors
 from casvault.codecs import Bytes
 from casvault.errors import CasvaultError, DamageError, RemoteError
 from casvault.objects import ObjectName
+from casvault.sync.accounts import usage_from
 from casvault.sync.frames import (
     GREETING,
     Frame,
@@ -26,6 +27,8 @@ from casvault.sync.frames import (
 from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
 from casvault.sync.server import unpack_arrivals
 from casvault.sync.states import state_of
+from casvault.usage.usage import Usage
+from casvault.vault.head import Head
 
 __all__ = ["FarRemote"]
 
@@ -144,6 +147,16 @@ class FarRemote(Remote):
     def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
         """Have a snapshot marked as deleted."""
         return self._outcome(self._ask({"do": "bury", "id": id, "stamp": stamp}, [label]))
+
+    def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
+        """Have counted there what the vault takes."""
+        try:
+            found = usage_from(bytes(self._ask({"do": "usage", "ids": list(ids)}).body), {one.id: one for one in heads})
+        except RemoteError as error:
+            raise self._failed(error) from error
+        if ids and list(found.chosen) != list(ids):
+            raise self._failed(RemoteError("an answer does not add up."))
+        return found
 
     def close(self) -> None:
         """End the connection."""

@@ -26,6 +26,7 @@ from casvault.objects import Frame, ObjectName
 from casvault.objects.store import folder_of
 from casvault.sync.arrivals import Arrivals, graph_of
 from casvault.sync.remote import Arrival, Commit, Known, Outcome, Remote, Standing, State, Wanted
+from casvault.usage.usage import Usage, usage
 from casvault.vault.head import Head
 from casvault.vault.heads import LABELS, MAX_DOCUMENT, SNAPSHOTS
 from casvault.vault.labels import FoundLabel
@@ -194,6 +195,10 @@ class LocalRemote(Remote):
                 )
             self._write(f"{LABELS}/{id}.{stamp}.json", label)
         return Outcome()
+
+    def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
+        """Return what the vault takes."""
+        return usage(self.vault, ids)
 
     def close(self) -> None:
         """End the workers."""

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
 
-from casvault.codecs import Bytes
-from casvault.objects import ObjectName
+from casvault.codecs import Bytes, codec_of
+from casvault.digest import digest_of
+from casvault.errors import DamageError, FormatError, MissingObject, UsageError
+from casvault.objects import Frame, ObjectName
+from casvault.usage.usage import Usage
 from casvault.vault.head import Head
 
 __all__ = ["Arrival", "Commit", "Known", "Outcome", "Remote", "Standing", "State", "Wanted"]
@@ -150,6 +154,33 @@ class Remote(ABC):
     @abstractmethod
     def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
         """Write the label that says that a snapshot was deleted."""
+
+    def chunk(self, digest: str, size: int) -> bytes:
+        """Return the plain bytes of one chunk, checked; raises MissingObject, DamageError."""
+        found = [name for name in self.closure([digest]) if name.digest == digest]
+        if not found:
+            raise MissingObject(f"{self.title} lacks object {digest[:12]}.")
+        with closing(self.read([[Wanted(found[0], alone=True)]])) as read:
+            arrivals = [arrival for portion in read for arrival in portion]
+        if [arrival.name.digest for arrival in arrivals] != [digest]:
+            raise DamageError(f"{self.title} sent other objects than it was asked for.")
+        frame = Frame.parse(bytes(arrivals[0].data), digest)
+        if frame.base is not None or frame.plain_size != size:
+            raise DamageError(f"object {digest[:12]} was sent otherwise than it was asked for.")
+        try:
+            plain = codec_of(frame.codec).decode(frame.payload, frame.plain_size, frame.layout, None)
+        except FormatError as error:
+            raise DamageError(f"object {digest[:12]} was sent damaged: {error}.") from error
+        if digest_of(plain) != digest:
+            raise DamageError(f"object {digest[:12]} was sent with the bytes of another one.")
+        return bytes(plain)
+
+    def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
+        """Return what the vault takes, and what deleting the snapshots ``ids`` together would free.
+
+        ``heads`` are the snapshots that are known to be there.
+        """
+        raise UsageError(f"what {self.title} takes cannot be told from here.")
 
     @abstractmethod
     def close(self) -> None:

@@ -8,10 +8,12 @@ Owns the invariant that every request gets one answer, and that whatever a calle
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from casvault.errors import CasvaultError, RemoteError
+from casvault.manifest.stamp import Stamp
 from casvault.sync.frames import (
     GREETING,
     Frame,
@@ -60,6 +62,7 @@ class _Server:
             "settle": self._settle,
             "commit": self._commit,
             "bury": self._bury,
+            "usage": self._usage,
         }
 
     def answer(self, request: Frame) -> None:
@@ -130,6 +133,13 @@ class _Server:
 
     def _bury(self, request: Frame) -> None:
         self._outcome(self._local.bury(_text(request, "id"), _text(request, "stamp"), request.body))
+
+    def _usage(self, request: Frame) -> None:
+        ids = request.head.get("ids")
+        if not isinstance(ids, list) or not all(isinstance(id, str) and Stamp.valid(id) for id in ids):
+            raise RemoteError("a request was sent that is no part of the protocol.")
+        found = self._local.usage(ids, ())
+        self._wire.send({}, [json.dumps(found.to_json(), allow_nan=False).encode()])
 
     def _outcome(self, outcome: Outcome) -> None:
         self._wire.send({"refused": outcome.refused, "conflict": outcome.conflict}, [pack_digests(outcome.missing)])

@@ -183,6 +183,12 @@ class Vault:
                 found.append((name, record.snapshot))
         return sorted(found)
 
+    def places_of(self, name: str) -> list[Path]:
+        """Return the folders that are there and in which the vault remembers a model called ``name``."""
+        home = Path(os.path.realpath(self.home))
+        places = {home / key.rpartition("\n")[0] for key in LiveRecord.keys(self.backend) if key.endswith(f"\n{name}")}
+        return sorted(place for place in places if place.is_dir())
+
     def _real_place(self, folder: Path) -> str:
         home, real = Path(os.path.realpath(self.home)), Path(os.path.realpath(folder))
         return (real.relative_to(home) if real.is_relative_to(home) else real).as_posix()
