@@ -574,6 +574,15 @@ def test_a_commit_needs_every_chunk(vault: api.Vault, other: api.Vault) -> None:
     assert other.snapshots() == []
 
 
+def test_what_is_paused_goes_on_another_time(vault: api.Vault, other: api.Vault, line: Line) -> None:
+    first = pushed(vault, other, SyncOptions(pause=lambda: True))
+    assert first.snapshots == [max(line.saves)]
+    line.check(other)
+    assert len(pushed(vault, other).snapshots) == 6
+    line.check(other)
+    assert objects_on_disk(other) == objects_on_disk(vault)
+
+
 def test_the_result_as_json(vault: api.Vault, other: api.Vault) -> None:
     document = pushed(vault, other).to_json()
     assert json.loads(json.dumps(document))["snapshots_sent"] == 7

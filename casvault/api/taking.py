@@ -136,11 +136,14 @@ class Taking(Finding):
         poll: float = 5.0,
         command: str | None = None,
         tell: Callable[[Event], None] | None = None,
+        push: str | None = None,
+        limit_rate: int | None = None,
     ) -> Watcher:
         """Return a watch over ``model``: its ``run`` takes snapshots as ``rhythm`` says until ``stop`` is called.
 
         ``retention`` is applied to snapshots that a watch took, None keeps all. ``command`` is run for events, ``tell``
-        is called with each. ``poll`` are the seconds between two looks.
+        is called with each. ``poll`` are the seconds between two looks. ``push`` is a remote to which all snapshots of
+        the vault are sent as they come, by a process beside, at ``limit_rate`` bytes per second.
         """
         from casvault.watch import Rhythm, Watcher
         from casvault.watch.events import Hook
@@ -154,4 +157,6 @@ class Taking(Finding):
             poll,
             tell=tell or (lambda event: None),
             hook=Hook(command, str(self.path)) if command is not None else None,
+            push=push,
+            limit_rate=limit_rate,
         )

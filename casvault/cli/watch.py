@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from casvault.cli.options import common, open_vault, print_json, say
+from casvault.cli.quantities import SIZE
 from casvault.cli.snapshot import ask_about
 from casvault.cli.text import clock, plain
-from casvault.errors import NotFound
+from casvault.errors import NotFound, UsageError
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _COUNT = click.IntRange(min=0)
 @click.option("--every", type=click.IntRange(min=1), default=1, metavar="N", help="Only every N-th save.")
 @click.option("--iterations", type=_COUNT, default=0, metavar="N", help="Only N iterations after the last one.")
 @click.option("--minutes", type=click.FloatRange(min=0), default=0, metavar="N", help="Only N minutes after it.")
-@click.option("--exec", "hook", metavar="CMD", help="Run CMD on each snapshot, skip, unhealthy model and error.")
+@click.option("--exec", "hook", metavar="CMD", help="Run CMD on each snapshot, push, skip, unhealthy model, error.")
+@click.option("--push", metavar="NAME", help="Send each snapshot to this remote as it comes.")
+@click.option("--limit-rate", type=SIZE, metavar="SIZE", help="With --push: no more than this per second, as in 2MB.")
 @click.option("--poll", type=click.FloatRange(min=0.05), default=5.0, metavar="SECONDS", help="Between two looks: 5.")
 @click.option("--keep-last", type=_COUNT, default=6, metavar="N", help="Keep the newest N: 6.")
 @click.option("--keep-hourly", type=_COUNT, default=24, metavar="N", help="Keep one of each of the last N hours: 24.")
@@ -48,6 +51,8 @@ def command(
     iterations: int,
     minutes: float,
     hook: str | None,
+    push: str | None,
+    limit_rate: int | None,
     poll: float,
     keep_last: int,
     keep_hourly: int,
@@ -68,6 +73,8 @@ def command(
     from casvault.watch import Rhythm
     from casvault.watch.priority import lower_priority
 
+    if limit_rate is not None and push is None:
+        raise UsageError("--limit-rate goes with --push.")
     keep_memory()
     vault = open_vault(named, model, offer=True)
     rules = None if keep_all else Rules(last=keep_last, hourly=keep_hourly, daily=keep_daily, best=keep_best)
@@ -79,6 +86,8 @@ def command(
         poll=poll,
         command=hook,
         tell=lambda event: _tell(event, as_json, quiet),
+        push=push,
+        limit_rate=limit_rate,
     )
     _ask(vault, model, model_name, yes)
     lower_priority()

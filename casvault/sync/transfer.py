@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,7 @@ class SyncOptions:
     """What travels: ``snapshots`` by reference, else all of ``model``, else all; ``latest`` only the newest whole one.
 
     ``delete`` lets deletions and thinnings travel as well. ``limit_rate`` are bytes per second, None for no limit.
+    ``pause`` is asked between two snapshots: where it says so, the rest is left for another time.
     """
 
     snapshots: tuple[str, ...] = ()
@@ -53,6 +54,7 @@ class SyncOptions:
     delete: bool = False
     dry_run: bool = False
     limit_rate: int | None = None
+    pause: Callable[[], bool] | None = None
 
 
 @dataclass
@@ -190,6 +192,8 @@ class _Transfer:
             for sending in plan.sendings:
                 self._held |= _digests(self._source, sending)[1]
         for number, sending in enumerate(plan.sendings, 1):
+            if number > 1 and self._options.pause is not None and self._options.pause():
+                break
             self._progress.check()
             self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
             try:

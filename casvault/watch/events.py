@@ -19,7 +19,7 @@ from casvault.manifest.stamp import to_iso
 
 __all__ = ["Event", "Hook"]
 
-_HOOKED = ("snapshot", "skip", "unhealthy", "error")
+_HOOKED = ("snapshot", "pushed", "skip", "unhealthy", "error")
 _LONGEST = 600.0
 """Seconds after which a command that still runs is ended: the next ones wait for it."""
 _FAREWELL = 5.0
@@ -33,8 +33,8 @@ _STDERR = 2
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: ``kind`` is started, waiting, snapshot, unhealthy, note, skip, pruned, error or
-    stopped.
+    """Something that happened: ``kind`` is started, waiting, snapshot, pushed, unhealthy, note, skip, pruned, error
+    or stopped.
 
     ``snapshot`` is the id that it is about, None where there is none.
     """
@@ -57,7 +57,7 @@ class Event:
 
 
 class Hook:
-    """Runs a command line of the user's for events of the kinds snapshot, skip, unhealthy and error, one at a time."""
+    """Runs a command line of the user's, one at a time: for snapshot, pushed, skip, unhealthy and error."""
 
     def __init__(self, command: str, vault: str) -> None:
         self._command = command

@@ -24,6 +24,7 @@ from casvault.vault.places import models_at, only
 from casvault.vault.vault import Vault
 from casvault.watch.events import Event, Hook
 from casvault.watch.line import Line
+from casvault.watch.pusher import Pusher
 from casvault.watch.rhythm import Rhythm
 from casvault.watch.steps import steps_in
 from casvault.watch.taking import Identities, Outcome, Save, Taker, identities_of
@@ -45,7 +46,8 @@ class Watcher:
     """Watches what ``place`` stands for: a model, or a folder whose folders are the saves of one (checkpoint-500/).
 
     ``name`` is what to call a model whose trainer is not known. ``poll`` are the seconds between two looks; a save is
-    waited for as long as ``patience`` says. ``tell`` is called with each event, ``hook`` run for some.
+    waited for as long as ``patience`` says. ``tell`` is called with each event, ``hook`` run for some. ``push`` is the
+    remote that all snapshots are sent to, at ``limit_rate`` bytes per second, None for no limit.
     """
 
     vault: Vault
@@ -57,11 +59,14 @@ class Watcher:
     patience: Patience = field(default_factory=Patience)
     tell: Callable[[Event], None] = lambda event: None
     hook: Hook | None = None
+    push: str | None = None
+    limit_rate: int | None = None
 
     def __post_init__(self) -> None:
         self._stopped = False
         self._progress = Progress()
         self._teller = Teller(self.tell, self.hook)
+        self._pusher = Pusher(self.vault, self.push, self.limit_rate, self._teller) if self.push is not None else None
         upkeep = Upkeep(self.vault, self.rules, self._progress)
         self._taker = Taker(self.vault, upkeep, self.patience, self._progress, self._teller)
         self._line = Line(self.vault, Path(self.place).absolute(), self.name, self.rhythm, self._taker)
@@ -83,7 +88,9 @@ class Watcher:
             self._progress.cancel()
 
     def run(self) -> None:
-        """Watch until `stop` is called; raises UsageError and AmbiguousError for a place that cannot be watched."""
+        """Watch until `stop` is called; raises UsageError and AmbiguousError for a place that cannot be watched, and
+        NotFound for a remote that nobody named.
+        """
         self.check()
         self._teller.say("started", self._called, f"watching {self.place}")
         try:
@@ -91,12 +98,18 @@ class Watcher:
                 self.look()
                 self._wait()
         finally:
+            if self._pusher is not None:
+                self._pusher.end(self._called)
             self._teller.end(self._called)
             self._teller.say("stopped", self._called, "stopped as asked")
 
     def check(self) -> None:
-        """Find what is to be watched, if it is there; raises UsageError, AmbiguousError where it cannot be watched."""
+        """Find what is to be watched, if it is there; raises UsageError, AmbiguousError where it cannot be watched, and
+        NotFound for a remote that nobody named.
+        """
         self.rhythm.checked()
+        if self._pusher is not None:
+            self._pusher.check()
         try:
             if not self._line.is_one():
                 self._model = self._found()
@@ -124,6 +137,9 @@ class Watcher:
             if os.environ.get("CASVAULT_DEBUG"):
                 raise
             self._trouble("look", "error", f"this is a bug in casvault ({type(error).__name__}: {error}).")
+        finally:
+            if self._pusher is not None and not self._stopped:
+                self._pusher.tend(self._called)
 
     @property
     def _called(self) -> str:
