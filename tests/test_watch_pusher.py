@@ -71,11 +71,9 @@ def kinds(watched: Watched, *wanted: str) -> list[str]:
 
 def test_each_snapshot_arrives_as_it_comes(vault: api.Vault, home: api.Vault, model: SampleModel) -> None:
     watched = Watched(vault, model.folder, push="home")
-    for count in (1, 2):
-        until(watched, lambda count=count: len(ids(home)) == count)  # type: ignore[misc]
-        save(model)
-    until(watched, lambda: len(ids(home)) == 3)
-    until(watched, lambda: len(kinds(watched, "pushed")) == 3)
+    until(watched, lambda: len(ids(home)) == 1)
+    save(model)
+    until(watched, lambda: len(kinds(watched, "pushed")) == 2)
     assert ids(home) == ids(vault)
     assert home.verify(read_data=True).ok
     told = [event for event in watched.events if event.kind == "pushed"]
@@ -143,6 +141,7 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(why_no_mounts()), reason=why_no_mounts())
 def test_a_remote_that_is_full_is_told_once_and_is_filled_later(
     vault: api.Vault, model: SampleModel, tmp_path: Path
@@ -201,8 +200,6 @@ def test_as_people_run_it(vault: api.Vault, home: api.Vault, model: SampleModel,
     words = ("workspace/model", "--push", "home", "--poll", "0.05", "--exec", hook)
     with WatchProcess(vault.home, *words) as watch:
         assert "a snapshot sent to home" in watch.wait_for("pushed")
-        save(model)
-        watch.wait_for("pushed")
         code, errors = watch.end(signal.SIGTERM)
     assert (code, errors) == (0, "")
     assert ids(home) == ids(vault)
