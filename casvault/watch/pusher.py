@@ -89,10 +89,9 @@ class Pusher:
         with suppress(CasvaultError):
             left = len(self._waiting())
             if left:
-                what = "a snapshot" if left == 1 else f"{left} snapshots"
-                self._teller.say(
-                    "note", model, f"{what} may not be in {self._remote} yet: `casvault push {self._remote}` sends more"
-                )
+                what, them = ("a snapshot", "it") if left == 1 else (f"{left} snapshots", "them")
+                way_out = f"`casvault push {self._remote}` sends {them}"
+                self._teller.say("note", model, f"{what} may not be in {self._remote} yet: {way_out}")
 
     def _waiting(self) -> set[str]:
         """Return the snapshots that are not known to be there."""
@@ -194,6 +193,7 @@ class _Push:
                 except ValueError:
                     document = None
                 if isinstance(document, dict):
-                    self._last = document
+                    if "moves" not in document:
+                        self._last = document
                 elif line.strip():
                     self._said = line.decode("utf-8", "replace").strip()

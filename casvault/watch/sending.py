@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from casvault.errors import CasvaultError
 from casvault.progress import Progress
 from casvault.sync import Remotes, SyncOptions, connect, push
 from casvault.sync.local import LocalRemote
+from casvault.sync.remote import Remote
 from casvault.vault.vault import Vault, open_vault
 from casvault.watch.priority import lower_priority
 
@@ -52,7 +55,9 @@ def _send(path: Path, remote: str, rate: int | None) -> dict[str, Any]:
         return paused
 
     with connect(Remotes(vault).find(remote), vault.threads) as there, LocalRemote(vault) as here:
-        result = push(here, there, SyncOptions(limit_rate=rate, pause=is_outdated), _Beat())
+        beat = _Beat()
+        with beat.listening_to(there):
+            result = push(here, there, SyncOptions(limit_rate=rate, pause=is_outdated), beat)
     alive = {head.id for head in vault.heads()}
     return {
         "sent": result.snapshots,
@@ -65,11 +70,35 @@ def _send(path: Path, remote: str, rate: int | None) -> dict[str, Any]:
 
 
 class _Beat(Progress):
-    """Says that something moves."""
+    """Says that something moves: a step was done, or bytes went over the wire, of which one step may have many."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last = 0.0
+
+    @contextmanager
+    def listening_to(self, there: Remote) -> Iterator[None]:
+        """Say so too while bytes go to a remote or come from it."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._listen, args=(there, done), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _listen(self, there: Remote, done: threading.Event) -> None:
+        moved = -1
+        while not done.wait(_BEAT):
+            if there.wire_bytes != moved:
+                moved = there.wire_bytes
+                self._beat()
+
+    def check(self) -> None:
+        super().check()
+        # While it keeps to a rate it waits, and asks this.
+        self._beat()
 
     def start(self, task: str, total: int | None) -> None:
         self._beat()
@@ -86,7 +115,9 @@ class _Beat(Progress):
 
 
 def _say(document: dict[str, Any]) -> None:
-    print(json.dumps(document), flush=True)
+    # In one piece: two threads may say something at once.
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
