@@ -14,7 +14,7 @@ from casvault.errors import CasvaultError, DamageError, NotFound, RemoteConflict
 from casvault.manifest.manifest import Manifest
 from casvault.progress import Progress
 from casvault.restore import RestoreOptions, RestorePlan, RestoreResult, finish_interrupted, plan_restore, restore
-from casvault.sync import RemoteEntry, Remotes, SyncOptions, connect, pull
+from casvault.sync import RemoteEntry, SyncOptions, pull, reach
 from casvault.sync.local import LocalRemote
 from casvault.sync.remote import State
 from casvault.sync.revive import revive
@@ -35,8 +35,8 @@ class RemoteVault:
 
     def __init__(self, vault: Vault, remote: str) -> None:
         self._vault = vault
-        self.entry: RemoteEntry = Remotes(vault).find(remote)
-        self._there = connect(self.entry, vault.threads)
+        self.entry: RemoteEntry
+        self.entry, self._there = reach(vault, remote)
 
     def __enter__(self) -> RemoteVault:
         return self

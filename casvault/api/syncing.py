@@ -19,9 +19,9 @@ from casvault.sync import (
     SyncOptions,
     SyncResult,
     compare,
-    connect,
     pull,
     push,
+    reach,
     sync,
 )
 from casvault.sync.local import LocalRemote
@@ -144,8 +144,8 @@ class Syncing(Finding):
     @contextmanager
     def _reach(self, remote: str) -> Iterator[tuple[RemoteEntry, Remote, Remote]]:
         """Yield what ``remote`` names, this vault and that one as ends of a transfer."""
-        entry = Remotes(self).find(remote)
-        with connect(entry, self.threads) as there, LocalRemote(self) as here:
+        entry, there = reach(self, remote)
+        with there, LocalRemote(self) as here:
             yield entry, here, there
 
 

@@ -3,6 +3,7 @@
 from casvault.sync.comparison import Comparison, compare
 from casvault.sync.connect import connect
 from casvault.sync.exchange import Exchange
+from casvault.sync.reach import reach
 from casvault.sync.remotes import RemoteEntry, Remotes
 from casvault.sync.server import serve
 from casvault.sync.transfer import SyncOptions, SyncResult, pull, push, sync
@@ -18,6 +19,7 @@ __all__ = [
     "connect",
     "pull",
     "push",
+    "reach",
     "serve",
     "sync",
 ]

@@ -18,7 +18,7 @@ from typing import Any
 
 from casvault.errors import CasvaultError
 from casvault.progress import Progress
-from casvault.sync import Remotes, SyncOptions, connect, push
+from casvault.sync import SyncOptions, push, reach
 from casvault.sync.local import LocalRemote
 from casvault.sync.remote import Remote
 from casvault.vault.vault import Vault, open_vault
@@ -54,7 +54,8 @@ def _send(path: Path, remote: str, rate: int | None) -> dict[str, Any]:
         paused = not known >= set(vault.index.ids())
         return paused
 
-    with connect(Remotes(vault).find(remote), vault.threads) as there, LocalRemote(vault) as here:
+    _, there = reach(vault, remote)
+    with there, LocalRemote(vault) as here:
         beat = _Beat()
         with beat.listening_to(there):
             result = push(here, there, SyncOptions(limit_rate=rate, pause=is_outdated), beat)

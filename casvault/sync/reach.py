@@ -1,0 +1,19 @@
+"""Reaching a remote of a vault: from what people type, a name or an address, to the vault that it names, opened."""
+
+from __future__ import annotations
+
+from casvault.sync.connect import connect
+from casvault.sync.remote import Remote
+from casvault.sync.remotes import RemoteEntry, Remotes
+from casvault.vault.vault import Vault
+
+__all__ = ["reach"]
+
+
+def reach(vault: Vault, remote: str) -> tuple[RemoteEntry, Remote]:
+    """Return what ``remote`` means to ``vault``, and the vault there, which the caller closes.
+
+    Raises NotFound, UsageError, NoVault, UnsupportedVault, RemoteError.
+    """
+    entry = Remotes(vault).find(remote)
+    return entry, connect(entry, vault.threads)
