@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from casvault import RestoreOptions, api
-from casvault.errors import AmbiguousError, NotFound, RemoteConflict, TrainerRunning, UsageError
+from casvault.errors import AmbiguousError, Cancelled, NotFound, RemoteConflict, TrainerRunning, UsageError
 from casvault.models import Trainer
+from casvault.progress import Progress
 from casvault.restore import plan as planning
 from tests.support.command import call
 from tests.support.history import snapshot_of
@@ -116,6 +117,51 @@ def test_the_model_that_is_known_here_is_meant_and_backed_up(rented: Rented, hom
     assert result.backup is not None
     home.undo(mine.folder)
     assert contents(mine.folder) == before
+
+
+def test_a_folder_that_is_here_by_chance_is_not_taken_for_the_models(
+    rented: Rented, home: api.Vault, tmp_path: Path
+) -> None:
+    """Both machines have a folder of that name; here it is another thing."""
+    outside = make_model(tmp_path / "shared" / "model", size=40_000)
+    outside.train(1)
+    outside.save()
+    snapshot_of(rented.vault, outside.folder, "manual", "outside")
+    saved = contents(outside.folder)
+    for path in outside.folder.iterdir():
+        path.unlink()
+    (outside.folder / "something.txt").write_text("else")
+    with home.remote("gpu") as there:
+        with pytest.raises(UsageError, match="say where to with --to"):
+            there.restore("outside")
+        assert contents(outside.folder) == {"something.txt": b"else"}
+        # Where the model itself is there, it is meant.
+        outside.save()
+        there.restore("outside", RestoreOptions(force=True))
+    assert {name: data for name, data in contents(outside.folder).items() if name != "something.txt"} == saved
+    # The machine that took it knows its place, whatever is there.
+    for path in outside.folder.iterdir():
+        path.unlink()
+    rented.vault.restore("outside")
+    assert contents(outside.folder) == saved
+
+
+def test_a_fetch_that_was_cut_off_does_no_harm(rented: Rented, home: api.Vault) -> None:
+    class Cut(Progress):
+        def advance(self, amount: int) -> None:
+            self.cancel()
+            super().advance(amount)
+
+    home.pull("gpu")
+    home.delete(*rented.ids, gc=True)
+    with home.remote("gpu") as there, pytest.raises(Cancelled):
+        there.fetch("before GAN", progress=Cut())
+    assert home.snapshots() == []
+    assert home.verify(read_data=True).ok
+    home.gc()
+    with home.remote("gpu") as there:
+        assert there.fetch("before GAN").id == rented.ids[0]
+    assert home.verify(read_data=True).ok
 
 
 def test_two_that_are_known_are_told(rented: Rented, home: api.Vault) -> None:

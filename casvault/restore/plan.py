@@ -136,10 +136,17 @@ def _home_of(vault: Vault, manifest: Manifest) -> Path:
     """Return where the model of a snapshot is on this machine.
 
     One that came from elsewhere tells that machine's place: then the model of that name which is known here is meant.
+    A folder outside of the project counts only where the model is, or where this vault knows that it was: another
+    machine's place may be anything here.
     """
     folder, name = vault.home / manifest.source, manifest.model_name
     nothing = Model(manifest.model_kind, name, manifest.model_type, folder, (), single=manifest.single)
-    if folder.is_dir() or (folder.parent.is_dir() and vault.live(vault.live_key(nothing)) is not None):
+    is_known = vault.live(vault.live_key(nothing)) is not None
+    if folder.is_dir():
+        outside = Path(manifest.source).is_absolute() or ".." in Path(manifest.source).parts
+        if not outside or is_known or (manifest.model_kind != "generic" and _live(vault, manifest, folder, name).files):
+            return folder
+    elif is_known and folder.parent.is_dir():
         return folder
     known = vault.places_of(name)
     if len(known) == 1:
