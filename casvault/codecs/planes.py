@@ -157,18 +157,14 @@ def read_planes(view: memoryview, plain_size: int, size: int, predict: Predict |
     if len(tail) != plain_size - count * size:
         raise FormatError("byte planes whose lengths do not add up")
     words = np.empty(count, dtype=f"<u{size}")
-    columns, offset = [], 0
-    for plane in planes:
-        columns.append(np.ndarray(count, plane.dtype, words.data, offset, size) if count else plane)
-        offset += plane.dtype.itemsize
+    planes, done = _in_halves(planes, size // 2)
     step = _block(size, unit)
     scratch = np.empty(min(step, count), words.dtype)
     for start in range(0, count, step):
         stop = min(start + step, count)
-        for column, plane in zip(columns, planes, strict=True):
-            column[start:stop] = plane[start:stop]
+        _join([plane[start:stop] for plane in planes], words[start:stop], scratch[: stop - start])
         predicted = predict(start, stop) if predict is not None else None
-        turn_back(words[start:stop], predicted, rotation, scratch[: stop - start])
+        turn_back(words[start:stop], predicted, rotation, scratch[: stop - start], done)
     return words.tobytes() + tail if tail else words.data.cast("B")
 
 
@@ -178,6 +174,48 @@ def _split(words: Any, planes: Sequence[Any]) -> None:
         if index:
             np.right_shift(words, words.dtype.type(8 * planes[index - 1].dtype.itemsize), out=words)
         plane[...] = words
+
+
+def _in_halves(planes: list[Any], half: int) -> tuple[list[Any], int]:
+    """Return ``planes`` in the order, round and round, in which they make halves of words, if there is one.
+
+    Also the bits by which the words that they make so are turned to the right.
+    """
+    for first in range(len(planes)):
+        order = planes[first:] + planes[:first]
+        if any(_width(order[:count]) == half for count in range(1, len(order))):
+            return order, 8 * _width(planes[:first])
+    return planes, 0
+
+
+def _join(planes: list[Any], words: Any, scratch: Any) -> None:
+    """Put the words together from ``planes``, the lowest first; ``scratch``, of the same kind, is overwritten.
+
+    In whole arrays, and halves of words first: to write every fourth byte takes twice as long.
+    """
+    if len(planes) == 1:
+        np.copyto(words, planes[0])
+        return
+    half = words.dtype.itemsize // 2
+    first = next((count for count in range(1, len(planes)) if _width(planes[:count]) == half), 1)
+    low, high = planes[:first], planes[first:]
+    if len(high) == 1 or _width(high) != half:
+        _join(high, words, scratch)
+    else:
+        np.copyto(words, _half(high, half))
+    np.left_shift(words, words.dtype.type(8 * _width(low)), out=words)
+    np.copyto(scratch, low[0] if len(low) == 1 else _half(low, half))
+    np.bitwise_or(words, scratch, out=words)
+
+
+def _half(planes: list[Any], width: int) -> Any:
+    words, scratch = np.empty((2, len(planes[0])), f"<u{width}")
+    _join(planes, words, scratch)
+    return words
+
+
+def _width(planes: list[Any]) -> int:
+    return sum(plane.dtype.itemsize for plane in planes)
 
 
 def _planes(view: memoryview, count: int, size: int) -> tuple[list[Any], bytes]:

@@ -56,12 +56,13 @@ def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: An
         np.copyto(out, words)
 
 
-def turn_back(turned: Any, predicted: Any | None, rotation: int, scratch: Any) -> None:
-    """Undo `turn`, in place; ``scratch`` is overwritten."""
+def turn_back(turned: Any, predicted: Any | None, rotation: int, scratch: Any, done: int = 0) -> None:
+    """Undo `turn`, in place; ``scratch`` is overwritten. ``done`` of the bits have been turned back already."""
     kind, bits = turned.dtype.type, _bits(turned)
-    if rotation:
-        np.right_shift(turned, kind(rotation), out=scratch)
-        np.left_shift(turned, kind(bits - rotation), out=turned)
+    left = (rotation - done) % bits
+    if left:
+        np.right_shift(turned, kind(left), out=scratch)
+        np.left_shift(turned, kind(bits - left), out=turned)
         np.bitwise_or(turned, scratch, out=turned)
     if predicted is not None:
         np.add(turned, predicted, out=turned)
