@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from casvault.codecs.codec import Attempt, Bytes, Codec, Layout
 from casvault.codecs.words import WORD_SIZES, turn, turn_back, words_of
-from casvault.codecs.zstd import compress_entropy, decompress
+from casvault.codecs.zstd import compress_entropy, decompress, entropy_compressor
 from casvault.errors import FormatError
 
 __all__ = ["Planes", "PlanesAttempt", "Predict", "TurnedPlanes", "read_planes", "write_planes"]
@@ -40,8 +41,11 @@ _ROTATIONS = {2: (1, 3), 4: (3,), 8: (3, 5)}
 """What is tried for words as they are, by their size. Where floats have 8 or more bits of exponent, the highest two
 hardly ever change, and rotating by 3 leaves room for the 2 highest bits of the mantissa, which do not spread evenly."""
 
-_ABOVE = (3, 6)
-"""How many bits above the middle difference the bias is tried, rounded up to a few places that are the same for all."""
+_ABOVE = 4
+"""How many bits above the upper quartile of the differences the bias lies, rounded up to a multiple of 3.
+
+Of real and generated saves this makes what is at most a few parts in 100,000 larger than the best of two rotations
+does, which were sampled before."""
 
 _HEAD = struct.Struct("<BBI")
 _OLD_HEAD = struct.Struct("<BI")
@@ -107,11 +111,10 @@ class PlanesAttempt(Attempt):
         self._before = before
         sample, predicted = _sample(words, predict, unit)
         if predicted is not None:
-            rotations = _promising(sample, predicted)
+            rotations = (_rotation(sample, predicted),)
         sizes = {rotation: _sizes(sample, predicted, rotation) for rotation in rotations}
-        self._rotation = min(sizes, key=lambda rotation: sum(sizes[rotation]))
-        best = sizes[self._rotation]
-        self._widths = _widths([size == len(sample) for size in best])
+        self._rotation, best = min(sizes.items(), key=lambda item: sum(item[1]))
+        self._widths = _widths(tuple([size == len(sample) for size in best]))
         self.expected = len(before) + sum(best) * words.nbytes // max(1, sample.nbytes) + len(tail)
 
     def pieces(self) -> list[Any]:
@@ -265,25 +268,26 @@ def _sample(words: Any, predict: Predict | None, unit: int) -> tuple[Any, Any | 
     return np.concatenate(pieces), np.concatenate(predicted)
 
 
-def _promising(sample: Any, predicted: Any) -> list[int]:
-    """Return the rotations whose bias lies a little above most of the differences."""
+def _rotation(sample: Any, predicted: Any) -> int:
+    """Return the rotation whose bias lies a little above most of the differences."""
     bits = sample.dtype.itemsize * 8
     differences = np.sort(np.abs((sample - predicted)[::4].view(f"<i{sample.dtype.itemsize}")))
-    middle = int(differences[len(differences) // 2]).bit_length() if len(sample) else 0
-    biases = sorted({min(bits - 1, -(-(middle + above) // 3) * 3 - 1) for above in _ABOVE})
-    return [bits - 1 - bias for bias in biases]
+    most = int(differences[3 * (len(differences) - 1) // 4]).bit_length() if len(sample) else 0
+    return bits - min(bits, -(-(most + _ABOVE) // 3) * 3)
 
 
 def _sizes(sample: Any, predicted: Any | None, rotation: int) -> list[int]:
     """Return the bytes of each of the sample's planes."""
-    turned, scratch = np.empty((2, len(sample)), sample.dtype)
+    count, size = len(sample), sample.dtype.itemsize
+    turned, scratch = np.empty((2, count), sample.dtype)
     turn(sample, predicted, rotation, turned, scratch)
-    planes = [np.empty(len(sample), np.uint8) for _ in range(sample.dtype.itemsize)]
-    _split(turned, planes)
-    return [min(len(sample), len(compress_entropy(plane))) for plane in planes]
+    planes = np.ascontiguousarray(turned.view(np.uint8).reshape(count, size).T)
+    compress = entropy_compressor().compress
+    return [min(count, len(compress(plane))) for plane in planes]
 
 
-def _widths(noise: Sequence[bool]) -> list[int]:
+@lru_cache(maxsize=1024)
+def _widths(noise: tuple[bool, ...]) -> Sequence[int]:
     """Return the widths of the planes: those that are noise together, as far as there are words of such a width."""
     widths: list[int] = []
     while sum(widths) < len(noise):
@@ -292,5 +296,5 @@ def _widths(noise: Sequence[bool]) -> list[int]:
     return widths
 
 
-def _all(noise: Sequence[bool], width: int) -> bool:
+def _all(noise: tuple[bool, ...], width: int) -> bool:
     return len(noise) == width and all(noise)

@@ -71,7 +71,9 @@ def _matrix(data: Bytes, layout: Layout) -> Any | None:
     if size not in WORD_SIZES or not _LEAST <= length <= _MOST or len(data) % (size * length):
         return None
     words, _ = words_of(data, size)
-    if len(words) < _LEAST * length or np.any(words[:: max(1, len(words) // 256)] >> words.dtype.type(size * 8 - 1)):
+    picked, sign = words[:: max(1, len(words) // 256)], words.dtype.type(size * 8 - 1)
+    # Each costs a wait for the memory, and the first few tell weights.
+    if len(words) < _LEAST * length or np.any(picked[:8] >> sign) or np.any(picked >> sign):
         return None
     return words.reshape(-1, length)
 
