@@ -270,7 +270,7 @@ def _sample(words: Any, predict: Predict | None, unit: int) -> tuple[Any, Any | 
 
 def _rotation(sample: Any, predicted: Any) -> int:
     """Return the rotation whose bias lies a little above most of the differences."""
-    bits = sample.dtype.itemsize * 8
+    bits: int = sample.dtype.itemsize * 8
     differences = np.sort(np.abs((sample - predicted)[::4].view(f"<i{sample.dtype.itemsize}")))
     most = int(differences[3 * (len(differences) - 1) // 4]).bit_length() if len(sample) else 0
     return bits - min(bits, -(-(most + _ABOVE) // 3) * 3)
