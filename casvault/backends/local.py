@@ -82,7 +82,12 @@ class LocalBackend(Backend):
     def _list(self, folder: str) -> list[Entry]:
         try:
             with os.scandir(self.path(folder)) as entries:
-                return [found for found in map(_entry, entries) if found is not None]
+                # In one go: a vault has hundreds of folders, and a long history fills each.
+                return [
+                    Entry(entry.name, partial(_size, entry))
+                    for entry in entries
+                    if not entry.name.endswith(TEMP_SUFFIX) and entry.is_file(follow_symlinks=False)
+                ]
         except FileNotFoundError:
             return []
 
@@ -106,12 +111,6 @@ class LocalBackend(Backend):
                 return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
-
-
-def _entry(entry: os.DirEntry[str]) -> Entry | None:
-    if entry.name.endswith(TEMP_SUFFIX) or not entry.is_file(follow_symlinks=False):
-        return None
-    return Entry(entry.name, partial(_size, entry))
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from casvault.backends import Backend, Entry, storage_errors
 from casvault.codecs import Bytes, codec_of
-from casvault.digest import digest_of, is_digest
+from casvault.digest import DIGEST_SIZE, digest_of, is_digest
 from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound
 from casvault.objects.frame import HEADER_SIZE, Frame
 
@@ -33,6 +33,7 @@ _MAX_READS = 512
 ways than can be tried."""
 
 _FAN_OUT = 3
+_DIGEST_DIGITS = 2 * DIGEST_SIZE
 MAX_STORED = (64 << 20) + (1 << 20)
 """The most bytes that an object may have."""
 
@@ -242,7 +243,11 @@ class ObjectStore:
     def _by_digest(self, folder: str) -> dict[str, list[Entry]]:
         index: dict[str, list[Entry]] = {}
         for entry in self._backend.list(folder):
-            index.setdefault(entry.name.partition(".")[0], []).append(entry)
+            digest = entry.name[:_DIGEST_DIGITS]
+            if digest in index:
+                index[digest].append(entry)
+            else:
+                index[digest] = [entry]
         return index
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from casvault.backends import Backend
+from casvault.backends import Backend, Entry
 from casvault.digest import digest_of
 from casvault.errors import CasvaultError
 from casvault.manifest.document import MAX_DOCUMENT
@@ -50,13 +51,14 @@ class HeadIndex:
         self._backend = backend
         self._known: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
+        self._heads: dict[str, tuple[list[Any], Head]] = {}
         self._lock = threading.RLock()
         self.labels = LabelIndex(backend)
         self.damaged: dict[str, CasvaultError] = {}
 
     def ids(self) -> list[str]:
         """Return the ids of all snapshots, deleted ones too, oldest first."""
-        return sorted(self._snapshot_sizes())
+        return sorted(id for id, _ in self._entries())
 
     def read(self, *, cached: bool = True) -> Heads:
         """Return all heads, and what could not be read.
@@ -85,7 +87,7 @@ class HeadIndex:
                 continue
             if not doubtful:
                 kept[id] = record
-            heads.append(_head(record, doubtful))
+            heads.append(_head(record, doubtful) if doubtful else self._made(id, record))
         if cached:
             self._known = kept
             if self._known != known:
@@ -107,13 +109,21 @@ class HeadIndex:
             for name in (_CACHE, _RECENT):
                 self._backend.delete(name)
 
+    def _made(self, id: str, record: list[Any]) -> Head:
+        """Return the head that ``record`` stands for; a command reads all of them several times."""
+        made = self._heads.get(id)
+        if made is None or made[0] is not record:
+            made = self._heads[id] = (record, _head(record))
+        return made[1]
+
     def _snapshot_sizes(self) -> dict[str, int]:
-        found = {}
+        return {id: entry.size for id, entry in self._entries()}
+
+    def _entries(self) -> Iterator[tuple[str, Entry]]:
         for entry in self._backend.list(SNAPSHOTS):
             id = entry.name[: -len(_SUFFIX)]
             if entry.name.endswith(_SUFFIX) and Stamp.shaped(id):
-                found[id] = entry.size
-        return found
+                yield id, entry
 
     def _record(
         self, id: str, key: list[Any], stamps: list[str], damaged: dict[str, CasvaultError]
@@ -154,7 +164,7 @@ class HeadIndex:
                 return {}
             heads: dict[str, Any] = cache["heads"]
             for id, record in heads.items():
-                document = _head(record).document
+                document = self._made(id, record).document
                 if document["id"] != id or not document.keys() >= _MEMBERS or not isinstance(document["model"], dict):
                     return {}
         except (CasvaultError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
