@@ -100,7 +100,10 @@ def run(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         # A name with a character that the terminal's encoding lacks must not end in a traceback.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(_run(arguments))
+    code = _run(arguments)
+    # The interpreter would search all objects for garbage before it lets them go.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _run(arguments: list[str] | None) -> int:
