@@ -238,12 +238,14 @@ def test_what_the_dead_left_goes(line: Line, vault: api.Vault) -> None:
         "objects/abc/.0123456789abcdef.tmp",
         "snapshots/.0123456789abcdef.tmp",
         "labels/.0123456789abcdef.tmp",
+        "pending/.0123456789abcdef.tmp",
         "cache/.0123456789abcdef.tmp",
         "tmp/holder-1-01234567.json",
         "tmp/holder-1-01234567.lock",
     ]
     kept = ["cache/.00000000000000ff.tmp", "objects/abc/.mine.tmp", "tmp/model-0123456789abcdef.lock"]
-    (vault.path / "objects" / "abc").mkdir(exist_ok=True)
+    for folder in ("objects/abc", "pending"):
+        (vault.path / folder).mkdir(exist_ok=True)
     for name in (*left, *kept):
         (vault.path / name).write_bytes(b"left")
     os.utime(vault.path / "cache/.0123456789abcdef.tmp", (1, 1))

@@ -26,7 +26,7 @@ from tests.support import soak
 from tests.support.command import clean_environment
 from tests.support.loading import Started, start
 from tests.support.recording_disk import Disk, Event, recording, why_no_recording
-from tests.support.strace import calls_of, stopped_at, why_not
+from tests.support.strace import Tracer, why_not
 from tests.support.trainer import NAME, contents, make_model
 
 pytestmark = pytest.mark.skipif(bool(why_no_recording() or why_not()), reason=why_no_recording() or why_not())
@@ -110,21 +110,21 @@ def digests(model: Path) -> Files:
     return {name: digest_of(data) for name, data in contents(model.parent, NAME).items()}
 
 
-def stop_half_way(work: Workload) -> None:
+def stop_half_way(work: Workload, tracer: Tracer) -> None:
     """One process is stopped after its renames and before its folders are synced; the other relies on its objects."""
     for model in (_MODEL, _TWIN):
         work.change(model, seed=9, iterations=40)
     measured = work.place.parent / "measured"
     shutil.copytree(work.place, measured)
-    calls = calls_of(measured, "snapshot", _MODEL)
+    calls = tracer.calls_of(measured, "snapshot", _MODEL)
     shutil.rmtree(measured)
     first = next(c for c in calls if c.name == "fsync" and ".tmp" not in c.told and "/objects" in c.told)
-    with stopped_at(first, work.place, "snapshot", _MODEL, "--name", "stopped") as writer:
+    with tracer.stopped_at(first, work.place, "snapshot", _MODEL, "--name", "stopped") as writer:
         assert writer.pid is not None
         work.take("twin", _TWIN)
 
 
-def work_on(disk: Disk, mode: str) -> Workload:
+def work_on(disk: Disk, mode: str, tracer: Tracer) -> Workload:
     """Prepare the disk and do all the work on it."""
     with disk.prepare() as folder:
         (folder / "place").mkdir()
@@ -137,7 +137,7 @@ def work_on(disk: Disk, mode: str) -> Workload:
         work.change(seed=2, iterations=10)
         second = work.take("second")
         if mode == "honest":
-            stop_half_way(work)
+            stop_half_way(work, tracer)
         work.change(seed=3, iterations=12)
         work.run("restore", first, "-y")
         work.acknowledge()
@@ -192,10 +192,10 @@ def cut(work: Workload, events: list[Event], length: int, chance: random.Random,
         return check(work, root / "place", work.promises[marks[-1] if marks else 0], figures)
 
 
-def campaign(root: Path, mode: str, states: int, seed: int) -> tuple[soak.Figures, list[str]]:
+def campaign(tracer: Tracer, root: Path, mode: str, states: int, seed: int) -> tuple[soak.Figures, list[str]]:
     with soak.campaign(f"power cuts, fsync {mode}") as figures:
         chance = random.Random(seed)
-        work = work_on(Disk(root, _SIZE), mode)
+        work = work_on(Disk(root, _SIZE), mode, tracer)
         events = work.disk.events()
         flushes = sum(event.kind == "f" for event in events)
         figures.more |= {"writes": sum(event.kind == "w" for event in events), "flushes": flushes}
@@ -212,21 +212,21 @@ def campaign(root: Path, mode: str, states: int, seed: int) -> tuple[soak.Figure
         return figures, wrong
 
 
-def test_a_few_cuts(tmp_path: Path) -> None:
-    _, wrong = campaign(tmp_path, "honest", 12, soak.seed(1))
+def test_a_few_cuts(tracer: Tracer, tmp_path: Path) -> None:
+    _, wrong = campaign(tracer, tmp_path, "honest", 12, soak.seed(1))
     assert wrong == []
 
 
 @pytest.mark.slow
-def test_many_cuts(tmp_path: Path) -> None:
-    _, wrong = campaign(tmp_path, "honest", soak.size("CUTS", 500), soak.seed())
+def test_many_cuts(tracer: Tracer, tmp_path: Path) -> None:
+    _, wrong = campaign(tracer, tmp_path, "honest", soak.size("CUTS", 500), soak.seed())
     assert wrong == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["off", "folders"])
-def test_without_fsync_it_fails(tmp_path: Path, mode: str) -> None:
+def test_without_fsync_it_fails(tracer: Tracer, tmp_path: Path, mode: str) -> None:
     """The campaign itself: it sees what is lost where nothing is flushed, or no folder is."""
-    _, wrong = campaign(tmp_path, mode, soak.size("CONTROLS", 40), soak.seed())
+    _, wrong = campaign(tracer, tmp_path, mode, soak.size("CONTROLS", 40), soak.seed())
     assert wrong
     print(len(wrong), wrong[:5])

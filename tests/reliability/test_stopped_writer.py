@@ -17,7 +17,7 @@ from casvault.errors import Locked
 from casvault.files import locks
 from tests.support import soak
 from tests.support.scenes import MODEL, Scene, open_vault
-from tests.support.strace import Call, calls_of, changing, stopped_at, why_not
+from tests.support.strace import Call, Tracer, changing, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -39,10 +39,10 @@ def collect(vault: api.Vault, outcome: list[str]) -> None:
         outcome.append("gave up" if "in use by" in str(error) else str(error))
 
 
-def trial(scene: Scene, call: Call, wait: bool, figures: soak.Figures) -> None:
+def trial(tracer: Tracer, scene: Scene, call: Call, wait: bool, figures: soak.Figures) -> None:
     """Stop the writer, collect, let it go on; with ``wait`` gc is still waiting when it goes on."""
     place, outcome = prepared(scene), list[str]()
-    with stopped_at(call, place, *scene.command.arguments) as writer:
+    with tracer.stopped_at(call, place, *scene.command.arguments) as writer:
         collector = threading.Thread(target=collect, args=(open_vault(place), outcome))
         collector.start()
         collector.join(0.2 if wait else None)
@@ -62,24 +62,24 @@ def trial(scene: Scene, call: Call, wait: bool, figures: soak.Figures) -> None:
     shutil.rmtree(place)
 
 
-def run(root: Path, name: str, points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def run(tracer: Tracer, root: Path, name: str, points: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with soak.campaign(f"stopped {name}") as figures:
         scene = Scene(root, name)
-        calls = calls_of(prepared(scene), *scene.command.arguments)
+        calls = tracer.calls_of(prepared(scene), *scene.command.arguments)
         # Reading matters too: what was seen to be there must still be there later.
         calls = [call for call in calls if call.name in ("openat", "read") or call in changing(calls)]
         for number in range(points):
             wait = number % 4 == 3
             monkeypatch.setattr(locks, "ALONE_WAIT", 60.0 if wait else 0.2)
-            trial(scene, calls[(2 * number + 1) * len(calls) // (2 * points)], wait, figures)
+            trial(tracer, scene, calls[(2 * number + 1) * len(calls) // (2 * points)], wait, figures)
         assert figures.more["gave up"]
 
 
-def test_a_few_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, "snapshot", 3, monkeypatch)
+def test_a_few_points(tracer: Tracer, fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tracer, fast_path, "snapshot", 3, monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["snapshot", "restore"])
-def test_many_points(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tmp_path, name, soak.size("STOPS", 25), monkeypatch)
+def test_many_points(tracer: Tracer, fast_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tracer, fast_path, name, soak.size("STOPS", 25), monkeypatch)

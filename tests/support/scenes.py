@@ -11,25 +11,35 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from casvault import RestoreOptions, Rules, api
 from casvault.capture import Patience
+from casvault.digest import digest_of
+from casvault.errors import CasvaultError
+from casvault.manifest.manifest import FileEntry
+from casvault.sync import SyncOptions, pull, push, sync
+from casvault.sync.far import FarRemote
+from casvault.sync.frames import Wire
+from casvault.sync.local import LocalRemote
 from tests.support.backups import back_up
 from tests.support.loading import Started, start
 from tests.support.trainer import NAME, Entry, make_model, make_neighbours, tree
 
-__all__ = ["COMMANDS", "Command", "Scene", "errors_told", "open_vault", "others", "own"]
+__all__ = ["COMMANDS", "MODEL", "Command", "Scene", "errors_told", "open_vault", "others", "own"]
 
 MODEL = f"workspace/model/{NAME}"
+SECOND = "second/.casvault"
 
 
 @dataclass(frozen=True)
 class Command:
     """A command, what is done before it, how it is done again, and how it shows that it was done.
 
-    ``gives_up`` are the snapshots that it may remove; ``restores`` tells that it changes the model.
+    ``gives_up`` are the snapshots that it may remove; ``restores`` tells that it changes the model; ``partner`` speaks
+    with it over its streams.
     """
 
     arguments: tuple[str, ...]
@@ -38,6 +48,7 @@ class Command:
     before: Callable[[api.Vault, Path], object] = lambda vault, place: None
     gives_up: tuple[str, ...] = ()
     restores: bool = False
+    partner: Callable[[Path, Path, Path], object] | None = None
 
 
 def _names(vault: api.Vault) -> set[str | None]:
@@ -53,6 +64,49 @@ def _delete(vault: api.Vault, *names: str) -> None:
     for name in names:
         if name in _names(vault):
             vault.delete(name)
+
+
+def _second(place: Path) -> api.Vault:
+    return api.open(place / SECOND, threads=1)
+
+
+def _with_second(*names: str, own: bool = False) -> Callable[[api.Vault, Path], None]:
+    """Return what makes a second vault that has these snapshots, and perhaps one of its own."""
+
+    def make(vault: api.Vault, place: Path) -> None:
+        second = api.init(place / SECOND)
+        push(LocalRemote(vault), LocalRemote(second), SyncOptions(snapshots=names))
+        if own:
+            second.snapshot(place / MODEL, name="own", patience=Patience(0.0))
+
+    return make
+
+
+def _transfer(work: Callable[..., object]) -> Callable[[api.Vault, Path], object]:
+    """Return what does a transfer between the two vaults of a place."""
+    options = SyncOptions(delete=True)
+
+    def transfer(vault: api.Vault, place: Path) -> None:
+        with LocalRemote(vault) as here, LocalRemote(_second(place)) as there:
+            work(here, there, options)
+
+    return transfer
+
+
+def _pull(here: LocalRemote, there: LocalRemote, options: SyncOptions) -> object:
+    return pull(there, here, options)
+
+
+def _alike(vault: api.Vault, place: Path) -> bool:
+    labels = [{head.id: head.label for head in one.snapshots()} for one in (vault, _second(place))]
+    return labels[0] == labels[1]
+
+
+def _push_over(place: Path, to: Path, back: Path) -> None:
+    """Push to the server at the other end of two pipes; that it dies, or refuses, is what the trial is about."""
+    with open(to, "wb") as writer, open(back, "rb") as reader, suppress(CasvaultError, OSError):
+        far = FarRemote(Wire(reader, writer), "the second vault", lambda: None, lambda: "")
+        push(LocalRemote(open_vault(place)), far, SyncOptions(delete=True))
 
 
 COMMANDS: dict[str, Command] = {
@@ -110,6 +164,14 @@ COMMANDS: dict[str, Command] = {
         lambda v, p: v.import_copies(p / "workspace/model"),
         lambda v, p: sum(head.kind == "imported" for head in v.snapshots()) == 2,
     ),
+    "push": Command(("push", SECOND, "--delete"), _transfer(push), _alike, _with_second("second")),
+    "pull": Command(
+        ("--vault", SECOND, "pull", ".casvault", "--delete"), _transfer(_pull), _alike, _with_second("second")
+    ),
+    "sync": Command(("sync", SECOND), _transfer(sync), _alike, _with_second("first", own=True)),
+    "serve": Command(
+        ("--vault", SECOND, "serve", "--stdio"), _transfer(push), _alike, _with_second("second"), partner=_push_over
+    ),
 }
 
 
@@ -130,6 +192,7 @@ class Scene:
     size: int = 20_000
     states: dict[str, dict[str, Entry]] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
+    files: dict[str, tuple[FileEntry, ...]] = field(default_factory=dict)
     starts: list[Started] = field(default_factory=list)
     longest: float = 0.0
 
@@ -146,6 +209,7 @@ class Scene:
             for name in ("first", "second", "third"):
                 taken = vault.snapshot(self.origin / MODEL, name=name, patience=Patience(0.0))
                 self.ids[name], self.states[name] = taken.id, own(self.origin)
+                self.files[taken.id] = vault.manifest(taken.id).files
                 model.train(5)
                 if self.name == "import" and name != "first":
                     back_up(model)
@@ -168,6 +232,8 @@ class Scene:
 
     def check(self, place: Path, *, acknowledged: bool) -> None:
         """Check every invariant in a place in which the command ended, or was ended; ``acknowledged``: with success."""
+        if not acknowledged and outline(place) == outline(self.origin):
+            return
         self._check_start(place)
         begun = time.monotonic()
         vault = self._reopen(place)
@@ -177,26 +243,35 @@ class Scene:
         self._check_model(place)
         if acknowledged:
             assert self.command.done(vault, place), "what was acknowledged is not there"
-        self._check_snapshots(vault, place)
+        self._check_snapshots(vault)
+        self._check_one(vault, place)
+        self._check_backup(vault, place)
+        if (place / SECOND).exists():
+            self._check_snapshots(_second(place), mine=False)
         self.command.again(vault, place)
         assert self.command.done(vault, place), "doing it again did not do it"
         self._check_model(place)
+        self._check_collected(vault, place)
+        if (place / SECOND).exists():
+            self._check_collected(_second(place), place, mine=False)
+        assert not list(place.rglob(".casvault_*"))
+        assert others(place) == self.neighbours
+
+    def _check_collected(self, vault: api.Vault, place: Path, *, mine: bool = True) -> None:
         vault.gc()
         assert vault.usage().vault.reclaimable_bytes == 0
-        assert not self._left_over(place)
-        assert not list(place.rglob(".casvault_*"))
-        assert not list((place / ".casvault/tmp").glob("restore-*"))
-        self._check_snapshots(vault, place)
-        assert others(place) == self.neighbours
+        assert not self._left_over(vault)
+        self._check_snapshots(vault, mine=mine)
 
     def _reopen(self, place: Path) -> api.Vault:
         return api.init(place / ".casvault") if self.name == "init" else open_vault(place)
 
-    def _left_over(self, place: Path) -> list[Path]:
+    def _left_over(self, vault: api.Vault) -> list[Path]:
         """Return temporary files that gc should have cleared; derived ones, which harm nothing, have an hour."""
-        vault = place / ".casvault"
-        folders = (vault / "objects", vault / "snapshots", vault / "labels", vault / "pending")
-        return [path for folder in folders for path in folder.rglob("*.tmp")]
+        assert vault.path is not None
+        folders = [vault.path / name for name in ("objects", "snapshots", "labels", "pending")]
+        left = [path for folder in folders for path in folder.rglob("*.tmp")]
+        return [*left, *(vault.path / "tmp").glob("restore-*")]
 
     def _check_start(self, place: Path) -> None:
         """The trainer's own eyes: it goes on from a model that is wholly old or wholly new, or calls it a first run."""
@@ -211,27 +286,46 @@ class Scene:
         else:
             assert now == self.before, "the model was changed"
 
-    def _check_snapshots(self, vault: api.Vault, place: Path) -> None:
+    def _check_snapshots(self, vault: api.Vault, *, mine: bool = True) -> None:
+        """All that is there is whole, and what was promised is there, with the bytes that its files had."""
         found = vault.verify(read_data=True)
         assert found.ok, found.damaged
         there = {head.id for head in vault.snapshots()}
         for name, id in self.ids.items():
-            if name in self.command.gives_up:
-                continue
-            assert id in there, f"snapshot {name} is lost"
-            back = place / f"back {name}"
-            vault.restore(id, RestoreOptions(to=back))
+            if id in there:
+                assert vault.manifest(id).files == self.files[id], f"snapshot {name} is another"
+            elif mine:
+                assert name in self.command.gives_up, f"snapshot {name} is lost"
+
+    def _check_one(self, vault: api.Vault, place: Path) -> None:
+        """Bring one of the snapshots back for real; the others were compared by what they are made of."""
+        kept = sorted(self.ids.keys() - set(self.command.gives_up))
+        if kept:
+            name, back = kept[self._count % len(kept)], place / "back"
+            vault.restore(self.ids[name], RestoreOptions(to=back))
             assert tree(back) == self.states[name], f"snapshot {name} came back wrong"
             shutil.rmtree(back)
-        if self.command.restores:
-            # What was there before is kept by its contents, whatever became of the restore.
-            kept = [head for head in vault.snapshots() if head.kind == "auto-backup" or head.name == "live"]
-            assert kept or own(place) == self.before
+
+    def _check_backup(self, vault: api.Vault, place: Path) -> None:
+        """What was there before is kept, whatever became of the restore."""
+        if self.command.restores and own(place) != self.before:
+            wanted = {path: digest_of(entry.data) for path, entry in self.before.items()}
+            kept = [{file.path: file.digest for file in vault.manifest(head.id).files} for head in vault.snapshots()]
+            assert wanted in kept, "what was there before is lost"
 
 
 def own(place: Path) -> dict[str, Entry]:
     """Return the files of the model, leftovers included."""
     return {name: entry for name, entry in tree(place / "workspace/model").items() if _is_own(name)}
+
+
+def outline(place: Path) -> dict[str, tuple[int, int, int]]:
+    """Return size, time of change and permission bits of everything in a place, its folders included."""
+    found = {}
+    for path in place.rglob("*"):
+        status = path.lstat()
+        found[path.relative_to(place).as_posix()] = (status.st_size, status.st_mtime_ns, status.st_mode)
+    return found
 
 
 def others(place: Path) -> dict[str, Entry]:
