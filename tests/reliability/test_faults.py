@@ -58,15 +58,15 @@ def try_at(tracer: Tracer, scene: Scene, point: Point, figures: soak.Figures) ->
 
 def run(tracer: Tracer, scene: Scene, points: Sequence[Point], figures: soak.Figures) -> None:
     """Try every point, go on after a violation, and tell all of them at the end."""
-    violations = []
+    violations = list[AssertionError]()
     for point in points:
         try:
             try_at(tracer, scene, point, figures)
         except AssertionError as error:
             violations.append(error)
     figures.count("violations", len(violations))
-    for error in violations[1:]:
-        print(f"{error}\n  {error.__cause__!r}")
+    for violation in violations[1:]:
+        print(f"{violation}\n  {violation.__cause__!r}")
     if violations:
         raise violations[0]
     # A restore looks at all processes there are, which takes more or fewer calls each time. Where others come and go,

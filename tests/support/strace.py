@@ -19,7 +19,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -94,13 +95,12 @@ def changing(calls: list[Call]) -> list[Call]:
 
 
 class Tracer:
-    """Runs commands under strace, one at a time."""
+    """Runs commands, under strace or without it."""
 
     def __init__(self) -> None:
         self._zygote = Zygote()
         self._folder = Path(tempfile.mkdtemp(prefix="casvault traced "))
-        self._streams = (Path(os.devnull), self._folder / "out", self._folder / "err")
-        self._log = self._folder / "log"
+        self._count = 0
 
     def __enter__(self) -> Tracer:
         return self
@@ -109,13 +109,22 @@ class Tracer:
         self._zygote.__exit__(kind, error, at)
         shutil.rmtree(self._folder)
 
+    def run(self, cwd: Path, *arguments: str | Path) -> Ended:
+        """Run a command without tracing it."""
+        running = self._fork(cwd, arguments)
+        self._zygote.go(running.pid)
+        ended = self._ended(running)
+        shutil.rmtree(running.folder)
+        return ended
+
     def calls_of(self, cwd: Path, *arguments: str | Path, partner: Partner | None = None) -> list[Call]:
         """Run a command and return all of its calls that have to do with files below ``cwd``, in order."""
         names = ",".join(("openat", *_CHANGES, *_READS))
-        ended, log = self._run(cwd, arguments, ["-y", "-e", f"trace={names}"], partner)
+        with self._traced(cwd, arguments, ["-y", "-e", f"trace={names}"], partner) as running:
+            ended = self._ended(running)
         assert ended.code in (0, 3), ended
         found, counts, inside = [], Counter[str](), f"{cwd}/"
-        for line in log.splitlines():
+        for line in running.seen.splitlines():
             match = _LINE.match(line)
             if match is None:
                 continue
@@ -132,81 +141,107 @@ class Tracer:
         """Run a command in which this call has the fault: ``SIGKILL``, or the name of an error."""
         action = f"signal={fault}" if fault.startswith("SIG") else f"error={fault}"
         options = ["-y", "-e", f"trace={call.name}", "-e", f"inject={call.name}:{action}:when={call.number}"]
-        ended, log = self._run(cwd, arguments, options, partner)
+        with self._traced(cwd, arguments, options, partner) as running:
+            ended = self._ended(running)
         # A restore looks at all processes there are, which makes more or fewer calls each time: then it is another one.
-        inside = any("(INJECTED)" in line and f"{cwd}/" in line for line in log.splitlines())
+        inside = any("(INJECTED)" in line and f"{cwd}/" in line for line in running.seen.splitlines())
         return ended._replace(hit=ended.killed or inside)
 
     @contextmanager
     def stopped_at(self, call: Call, cwd: Path, *arguments: str | Path) -> Iterator[Stopped]:
         """Run a command that is stopped at this call, as by Ctrl+Z; within it stands still, until it is let go on."""
         options = ["-e", f"trace={call.name}", "-e", f"inject={call.name}:signal=SIGSTOP:when={call.number}"]
-        with self._started(cwd, arguments, options) as (pid, tracer):
+        with self._traced(cwd, arguments, options) as running:
+            seen = over = False
+            while not seen and not over:
+                time.sleep(0.002)
+                over = running.tracer is None or running.tracer.poll() is not None
+                seen = "stopped by SIGSTOP" in running.told()
+            stopped = Stopped(running, seen, self._ended)
             try:
-                seen = False
-                with open(self._log, encoding="utf-8", errors="replace") as log:
-                    while not seen and tracer.poll() is None:
-                        seen = "stopped by SIGSTOP" in log.read()
-                        time.sleep(0.002)
-                stopped = Stopped(self, pid if seen else None)
                 yield stopped
             finally:
                 if not stopped.over:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                    self._zygote.wait()
-
-    def ended(self, *, hit: bool) -> Ended:
-        """Wait for the end of the command, and return how it ended."""
-        code = self._zygote.wait()
-        out, err = (path.read_text("utf-8", "replace") if path.is_file() else "" for path in self._streams[1:])
-        return Ended(code, out, err, hit)
+                    os.kill(running.pid, signal.SIGKILL)
+                    self._ended(running)
 
     @contextmanager
-    def _started(
+    def _traced(
         self, cwd: Path, arguments: tuple[str | Path, ...], options: list[str], partner: Partner | None = None
-    ) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-        """Start a command and yield its id, and strace, which has it; within it runs."""
-        for path in (*self._streams[1:], self._log):
-            path.write_bytes(b"")
-        streams, thread = self._streams, None
-        if partner is not None:
-            streams = self._folder / "to", self._folder / "from", self._streams[2]
-            for path in streams[:2]:
-                path.unlink(missing_ok=True)
-                os.mkfifo(path)
-            thread = threading.Thread(target=partner, args=(cwd, *streams[:2]))
-            thread.start()
-        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), tuple(map(str, streams)))
-        command = ["strace", "-f", "-o", str(self._log), *options, "-p", str(pid)]
+    ) -> Iterator[Running]:
+        """Start a command and yield it, with strace attached; within it runs, at the end its log is whole."""
+        running = self._fork(cwd, arguments, partner)
+        command = ["strace", "-f", "-o", str(running.log), *options, "-p", str(running.pid)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
             assert tracer.stderr is not None
             attached = tracer.stderr.readline()
             assert attached.endswith("attached\n"), attached + tracer.stderr.read()
-            self._zygote.go()
-            yield pid, tracer
-        if thread is not None:
-            thread.join()
+            running.tracer = tracer
+            self._zygote.go(running.pid)
+            yield running
+        if running.partner is not None:
+            running.partner.join()
+        running.seen = running.told()
+        shutil.rmtree(running.folder)
 
-    def _run(
-        self, cwd: Path, arguments: tuple[str | Path, ...], options: list[str], partner: Partner | None
-    ) -> tuple[Ended, str]:
-        with self._started(cwd, arguments, options, partner):
-            ended = self.ended(hit=False)
-        return ended, self._log.read_text("utf-8", "replace")
+    def _fork(self, cwd: Path, arguments: tuple[str | Path, ...], partner: Partner | None = None) -> Running:
+        self._count += 1
+        folder = self._folder / str(self._count)
+        folder.mkdir()
+        streams, thread = [os.devnull, str(folder / "out"), str(folder / "err")], None
+        for name in ("out", "err", "log"):
+            (folder / name).write_bytes(b"")
+        if partner is not None:
+            pipes = folder / "to", folder / "from"
+            for number, pipe in enumerate(pipes):
+                os.mkfifo(pipe)
+                streams[number] = str(pipe)
+            thread = threading.Thread(target=partner, args=(cwd, *pipes))
+            thread.start()
+        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), streams)
+        return Running(pid, folder, thread)
+
+    def _ended(self, running: Running) -> Ended:
+        code = self._zygote.wait(running.pid)
+        out, err = ((running.folder / name).read_text("utf-8", "replace") for name in ("out", "err"))
+        return Ended(code, out, err, False)
+
+
+@dataclass
+class Running:
+    """A command that runs: its process, where its streams and the log of its calls are, and who speaks with it.
+
+    ``seen`` is the log, once it has ended.
+    """
+
+    pid: int
+    folder: Path
+    partner: threading.Thread | None
+    tracer: subprocess.Popen[str] | None = None
+    seen: str = ""
+
+    @property
+    def log(self) -> Path:
+        """Where strace writes."""
+        return self.folder / "log"
+
+    def told(self) -> str:
+        """Return what strace wrote so far."""
+        return self.log.read_text("utf-8", "replace")
 
 
 class Stopped:
     """A process that stands still; ``pid`` is None where it ended before it came to its call."""
 
-    def __init__(self, tracer: Tracer, pid: int | None) -> None:
-        self._tracer = tracer
-        self.pid = pid
+    def __init__(self, running: Running, stands: bool, ended: Callable[[Running], Ended]) -> None:
+        self.pid = running.pid if stands else None
         self.over = False
+        self._running = running
+        self._ended = ended
 
     def go_on(self) -> Ended:
         """Let it go on, and return how it ended."""
         if self.pid is not None:
             os.kill(self.pid, signal.SIGCONT)
         self.over = True
-        return self._tracer.ended(hit=self.pid is not None)
+        return self._ended(self._running)._replace(hit=self.pid is not None)

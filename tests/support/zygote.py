@@ -26,7 +26,7 @@ __all__ = ["Zygote", "let_trace"]
 
 
 class Zygote:
-    """A process with casvault imported, from which commands are forked, one at a time."""
+    """A process with casvault imported, from which commands are forked."""
 
     def __init__(self) -> None:
         environment = clean_environment(
@@ -50,17 +50,17 @@ class Zygote:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def fork(self, cwd: str, arguments: list[str], streams: tuple[str, str, str]) -> int:
+    def fork(self, cwd: str, arguments: list[str], streams: list[str]) -> int:
         """Make the process of a command, with these files as its streams; return its id. It waits for `go`."""
         return self._ask({"do": "fork", "cwd": cwd, "arguments": arguments, "streams": streams})
 
-    def go(self) -> None:
-        """Let it go on."""
-        self._ask({"do": "go"})
+    def go(self, child: int) -> None:
+        """Let a command go on."""
+        self._ask({"do": "go", "child": child})
 
-    def wait(self) -> int:
-        """Wait for its end and return its exit code, or the number of its signal below zero."""
-        return self._ask({"do": "wait"})
+    def wait(self, child: int) -> int:
+        """Wait for the end of a command and return its exit code, or the number of its signal below zero."""
+        return self._ask({"do": "wait", "child": child})
 
     def _ask(self, question: dict[str, Any]) -> int:
         assert self._process.stdin is not None
@@ -113,7 +113,7 @@ def _serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _import_everything()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    child, gate = 0, -1
+    gates: dict[int, int] = {}
     for line in sys.stdin:
         question = json.loads(line)
         what, answer = question.pop("do"), 0
@@ -125,16 +125,18 @@ def _serve() -> None:
                 os.close(gate)
                 os.close(waiting)
                 _child(reader, ready, **question)
+            gates[child] = gate
             os.close(reader)
             os.close(ready)
             os.read(waiting, 1)
             os.close(waiting)
             answer = child
         elif what == "go":
+            gate = gates.pop(question["child"])
             os.write(gate, b"x")
             os.close(gate)
         else:
-            answer = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            answer = os.waitstatus_to_exitcode(os.waitpid(question["child"], 0)[1])
         print(answer, file=answers, flush=True)
 
 
