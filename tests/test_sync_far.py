@@ -52,6 +52,12 @@ def saying(data: bytes, *, ends: bool = False) -> Callable[[BinaryIO, BinaryIO],
     return run
 
 
+def test_who_ended_it_is_told_once() -> None:
+    with behind(saying(HELLO + b"\xff" * 8)) as far, pytest.raises(RemoteError) as caught:
+        far.state()
+    assert str(caught.value) == "far: something was sent that is no part of the protocol."
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [

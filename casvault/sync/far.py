@@ -208,6 +208,8 @@ class FarRemote(Remote):
             raise self._failed(error) from error
 
     def _failed(self, error: RemoteError) -> RemoteError:
+        if str(error).startswith(f"{self.title}: "):
+            return error
         told = self._told()
         way_out = "; `casvault remote add --program PATH` says where casvault is there." if "not found" in told else ""
         return RemoteError(f"{self.title}: {error}{f' What came back: {told}' if told else ''}{way_out}")

@@ -43,6 +43,7 @@ from casvault.vault.heads import SNAPSHOTS
 from casvault.vault.live import LiveRecord
 from casvault.vault.pending import Pending
 from casvault.vault.vault import Vault
+from tests.support import hostile_wire
 from tests.support.format_files import data_dat, safetensors
 from tests.support.pictures import jpeg
 from tests.support.vaults import ID, make_manifest, sealed
@@ -252,6 +253,8 @@ def _targets(folder: Path) -> dict[str, tuple[Callable[[random.Random], bytes], 
         "object": (_objects(), _read_object),
         "pickle": (_bytes(*pickles), _both),
         "arrays": (_bytes(npy.getvalue(), npz.getvalue(), tensors), lambda data: scan(MemorySource(data))),
+        "requests": (hostile_wire.requests(_bent, _scarred), hostile_wire.read_requests),
+        "answers": (hostile_wire.answers(_bent, _scarred), hostile_wire.read_answers),
         "picture": (_bytes(jpeg(1), _PNG), picture_of),
     }
 
