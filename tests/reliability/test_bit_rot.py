@@ -43,6 +43,8 @@ class Ward:
         assert vault.path is not None
         self.path, self.held = vault.path, held
         shutil.rmtree(self.path / "cache", ignore_errors=True)
+        assert vault.verify().ok
+        self.roll = (self.path / "cache/roll").read_bytes()
         self.files = {n: d for n, d in contents(self.path).items() if n.split("/")[0] in (*_CHECKED, "vault.json")}
         self.labels = {head.id: head.label for head in vault.snapshots()}
 
@@ -58,8 +60,14 @@ class Ward:
             for name in damage.changes:
                 (self.path / name).parent.mkdir(exist_ok=True)
                 (self.path / name).write_bytes(self.files[name])
-            shutil.rmtree(self.path / "cache", ignore_errors=True)
+            self._forget()
         figures.cases += 1
+
+    def _forget(self) -> None:
+        """Remove what is derived, but for the roll that a verify left before the damage."""
+        shutil.rmtree(self.path / "cache", ignore_errors=True)
+        (self.path / "cache").mkdir()
+        (self.path / "cache/roll").write_bytes(self.roll)
 
     def _look(self, damage: Damage, figures: soak.Figures, restores: bool) -> None:
         try:
@@ -70,7 +78,7 @@ class Ward:
         found = vault.verify(read_data=True)
         figures.count("found" if not found.ok else "not found")
         matters = any(name.split("/")[0] in _CHECKED for name in damage.changes)
-        vanished = all(data is None and not name.startswith("objects/") for name, data in damage.changes.items())
+        vanished = all(data is None and name.startswith("labels/") for name, data in damage.changes.items())
         assert not found.ok or not matters or vanished, "nobody would know"
         heads = {head.id: head for head in vault.snapshots()}
         for id, files in self.held.items():
