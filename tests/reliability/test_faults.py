@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 Point = tuple[tuple[Call, str], ...]
 """Faults that come one after another, each in a run of the command."""
 
-SIZES = {"": 20_000, " of a larger model": 9_000_000}
+SIZES = {"": 20_000, " of a larger model": 4_000_000}
 
 
 def points_of(calls: list[Call], most: int) -> list[Call]:
