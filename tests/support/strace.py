@@ -109,9 +109,9 @@ class Tracer:
         self._zygote.__exit__(kind, error, at)
         shutil.rmtree(self._folder)
 
-    def run(self, cwd: Path, *arguments: str | Path) -> Ended:
-        """Run a command without tracing it."""
-        running = self._fork(cwd, arguments)
+    def run(self, cwd: Path, *arguments: str | Path, first: str = "") -> Ended:
+        """Run a command without tracing it, after the Python code ``first``."""
+        running = self._fork(cwd, arguments, first=first)
         self._zygote.go(running.pid)
         ended = self._ended(running)
         shutil.rmtree(running.folder)
@@ -184,7 +184,9 @@ class Tracer:
         running.seen = running.told()
         shutil.rmtree(running.folder)
 
-    def _fork(self, cwd: Path, arguments: tuple[str | Path, ...], partner: Partner | None = None) -> Running:
+    def _fork(
+        self, cwd: Path, arguments: tuple[str | Path, ...], partner: Partner | None = None, first: str = ""
+    ) -> Running:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
@@ -198,7 +200,7 @@ class Tracer:
                 streams[number] = str(pipe)
             thread = threading.Thread(target=partner, args=(cwd, *pipes))
             thread.start()
-        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), streams)
+        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), streams, first)
         return Running(pid, folder, thread)
 
     def _ended(self, running: Running) -> Ended:
