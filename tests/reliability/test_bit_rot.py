@@ -189,9 +189,9 @@ def run(ward: Ward, chosen: Iterator[Damage], figures: soak.Figures, every: int)
     assert found.ok, ("a false alarm", found.damaged)
 
 
-def test_some_bytes_of_a_small_vault(tmp_path: Path) -> None:
+def test_some_bytes_of_a_small_vault(fast_path: Path) -> None:
     with soak.campaign("bit rot, small vault") as figures:
-        ward = small(tmp_path)
+        ward = small(fast_path)
         everything = list(damages(ward.files))
         figures.more["bytes"] = sum(map(len, ward.files.values()))
         assert any("." in name for name in ward.files if name.startswith("objects/")), "nothing leans on anything"
@@ -201,25 +201,25 @@ def test_some_bytes_of_a_small_vault(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_byte_of_a_small_vault(tmp_path: Path) -> None:
+def test_every_byte_of_a_small_vault(fast_path: Path) -> None:
     with soak.campaign("bit rot, small vault") as figures:
-        ward = small(tmp_path)
+        ward = small(fast_path)
         figures.more["bytes"] = sum(map(len, ward.files.values()))
         run(ward, damages(ward.files), figures, 20)
 
 
 @pytest.mark.slow
-def test_bytes_of_a_larger_vault(tmp_path: Path) -> None:
+def test_bytes_of_a_larger_vault(fast_path: Path) -> None:
     with soak.campaign("bit rot, larger vault") as figures:
-        ward, chance = larger(tmp_path), random.Random(soak.seed())
+        ward, chance = larger(fast_path), random.Random(soak.seed())
         figures.more["bytes"] = sum(map(len, ward.files.values()))
         chosen = (one_of(ward.files, chance) for _ in range(soak.size("ROT", 400)))
         run(ward, chosen, figures, 4)
 
 
-def test_without_checksums_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_checksums_it_fails(fast_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The campaign itself: where nothing is compared with its digest, wrong bytes come out, and are seen."""
-    ward = small(tmp_path)
+    ward = small(fast_path)
     monkeypatch.setattr(store, "digest_of", lambda plain: Same())
     monkeypatch.setattr(frame, "raw_digest_of", lambda pieces: Same())
     chosen = [one for one in damages(ward.files) if one.what.startswith("byte") and "objects/" in one.what]

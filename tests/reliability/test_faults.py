@@ -151,10 +151,10 @@ def restoring(place: Path) -> Callable[[], object]:
 
 @pytest.mark.parametrize("missing", ["journal", "order"])
 def test_without_the_journal_or_its_order_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+    fast_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     """The checks themselves: they see a model that is left between old and new, or that looks startable there."""
-    scene, told = Scene(tmp_path, "restore"), list[str]()
+    scene, told = Scene(fast_path, "restore"), list[str]()
     total = count_calls(restoring(scene.fresh()))
     with monkeypatch.context() as patch:
         if missing == "journal":
