@@ -104,7 +104,7 @@ def _chosen(vault: Vault, ids: Sequence[str]) -> tuple[tuple[Head, ...], tuple[s
         if id in known:
             heads.append(known[id])
             _deleted(known[id].label)
-        elif id in vault.index.damaged or id in missing(vault.backend, vault.index):
+        elif id in vault.index.damaged or id in missing(vault.backend, vault.index).snapshots:
             unreadable.append(id)
         else:
             raise NotFound(f"there is no snapshot {id}.")

@@ -57,6 +57,29 @@ def test_what_vanishes_after_a_verify_is_missed_until_it_is_back_or_given_up(lin
     line.check(api.open(line.root / ".casvault"), [first])
 
 
+def test_a_label_that_vanishes_is_missed_until_another_is_written(line: Line) -> None:
+    first, second, third = line.saves
+    line.vault.edit(first, notes="old")
+    line.vault.edit(second, pinned=True)
+    line.vault.edit(third, name="kept")
+    line.vault.edit(first, notes="new")
+    line.vault.gc()
+    assert line.vault.verify().ok
+    labels = line.root / ".casvault/labels"
+    for id in (first, second):
+        for path in labels.glob(f"{id}.*"):
+            path.unlink()
+    for _ in range(2):
+        vault = api.open(line.root / ".casvault")
+        found = vault.verify()
+        assert (found.ok, found.missing, found.affected) == (False, (), (first, second))
+    assert found.damaged[0].startswith(f"the newest label of snapshot {first} is gone, and an older one holds, or none")
+    vault.edit(first, notes="new")
+    assert vault.verify().affected == (second,)
+    vault.delete(second, gc=True)
+    assert vault.verify().ok
+
+
 def test_what_a_live_record_refers_to_is_missed_without_the_roll(line: Line) -> None:
     first = next(iter(line.saves))
     (line.folder / "log.bin").write_bytes(b"trained on")
@@ -86,8 +109,8 @@ def test_whatever_is_wrong_with_the_roll_counts_as_nothing(line: Line) -> None:
     whole = path.read_bytes()
     manifest_of(line, first).unlink()
     vault = api.open(line.root / ".casvault")
-    assert missing(vault.backend, vault.index) == [first]
-    strange = b"casvault roll 1\n../../treasure"
+    assert missing(vault.backend, vault.index).snapshots == [first]
+    strange = b"casvault roll 1\n../../treasure -"
     for data in (
         *(whole[:length] for length in range(len(whole))),
         *(whole[:at] + b"\xff" + whole[at + 1 :] for at in range(len(whole))),
@@ -95,7 +118,7 @@ def test_whatever_is_wrong_with_the_roll_counts_as_nothing(line: Line) -> None:
         digest_of(b"").encode() + b"\n",
     ):
         path.write_bytes(data)
-        assert missing(vault.backend, vault.index) == []
+        assert missing(vault.backend, vault.index) == ([], [])
 
 
 def test_a_roll_that_cannot_be_kept_hinders_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

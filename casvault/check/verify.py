@@ -30,8 +30,8 @@ _ID = 27
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What `verify` found. ``damaged`` has one sentence per damaged document or object, and per snapshot that is
-    ``missing``: it was there, is not, and nobody deleted it. ``affected`` are the snapshots hit.
+    """What `verify` found. ``damaged`` has one sentence per document or object that is damaged or gone; ``affected``
+    are the snapshots hit, ``missing`` those whose manifest was there, is not, and that nobody deleted.
 
     ``objects_checked`` were looked for, ``objects_read`` of them also read, which are ``bytes_checked`` stored bytes.
     """
@@ -94,15 +94,15 @@ def verify(
         damage = Damage(vault, faults)
         affected = {*damage.files_of(damage.lost)} if damage.lost else set()
         gone = call_roll(vault.backend, vault.index)
-        told = [*damage.told(), *map(_told, gone)]
+        told = [*damage.told(), *map(_told, gone.snapshots), *map(_label_told, gone.labels)]
     return VerifyResult(
         objects_checked=len(damage.objects),
         objects_read=len(chosen),
         bytes_checked=sum(name.size for name in chosen),
         damaged=tuple(told),
-        affected=tuple(sorted(affected.union(gone, (key[:_ID] for key in damage.documents)))),
+        affected=tuple(sorted(affected.union(*gone, (key[:_ID] for key in damage.documents)))),
         last_checked=log.told(damage.objects),
-        missing=tuple(gone),
+        missing=tuple(gone.snapshots),
     )
 
 
@@ -110,6 +110,13 @@ def _told(id: str) -> str:
     return (
         f"the manifest of snapshot {id} is gone, and nobody deleted it; `casvault pull` brings it back from a vault "
         f"that has it, `casvault delete {id}` gives it up."
+    )
+
+
+def _label_told(id: str) -> str:
+    return (
+        f"the newest label of snapshot {id} is gone, and an older one holds, or none: look at its name, notes, tags "
+        f"and pin, and whether it is deleted; `casvault edit {id}` writes a new one."
     )
 
 
