@@ -46,8 +46,10 @@ def test_what_vanishes_after_a_verify_is_missed_until_it_is_back_or_given_up(lin
     outcome = call(line.root, "verify")
     assert outcome.code == DamageError.exit_code
     assert f"hit: snapshot '?' ({first})" in outcome.out
-    # What gc takes meanwhile comes back as well.
-    line.vault.gc()
+    # What they need stays meanwhile.
+    refused = call(line.root, "gc")
+    assert refused.code == DamageError.exit_code
+    assert refused.err == f"casvault: what snapshot {first} needs is not known: {found.damaged[0]}\n"
     assert call(line.root, "pull", tmp_path / "other", first).code == 0
     assert call(line.root, "verify", "--read-data", "--json").json()["missing_snapshots"] == [second]
     assert call(line.root, "delete", second, "-y").code == 0

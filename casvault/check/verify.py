@@ -19,7 +19,7 @@ from casvault.errors import UsageError
 from casvault.manifest.stamp import to_iso
 from casvault.objects import ObjectName
 from casvault.progress import Progress
-from casvault.vault.roll import call_roll
+from casvault.vault.roll import call_roll, vanished
 from casvault.vault.vault import Vault
 
 __all__ = ["VerifyResult", "read_through", "verify"]
@@ -94,7 +94,7 @@ def verify(
         damage = Damage(vault, faults)
         affected = {*damage.files_of(damage.lost)} if damage.lost else set()
         gone = call_roll(vault.backend, vault.index)
-        told = [*damage.told(), *map(_told, gone.snapshots), *map(_label_told, gone.labels)]
+        told = [*damage.told(), *map(vanished, gone.snapshots), *map(_label_told, gone.labels)]
     return VerifyResult(
         objects_checked=len(damage.objects),
         objects_read=len(chosen),
@@ -103,13 +103,6 @@ def verify(
         affected=tuple(sorted(affected.union(*gone, (key[:_ID] for key in damage.documents)))),
         last_checked=log.told(damage.objects),
         missing=tuple(gone.snapshots),
-    )
-
-
-def _told(id: str) -> str:
-    return (
-        f"the manifest of snapshot {id} is gone, and nobody deleted it; `casvault pull` brings it back from a vault "
-        f"that has it, `casvault delete {id}` gives it up."
     )
 
 

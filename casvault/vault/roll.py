@@ -4,7 +4,8 @@ A snapshot that the listing does not have and that nobody deleted is missing whe
 record refers to it; a label, where the roll names a newer one than there is. The roll is derived: without it less is
 missed, and whatever is wrong with it counts as nothing.
 
-Owns the invariant that nobody is missed who was deleted, or never came to be.
+Owns the invariants that nobody is missed who was deleted, or never came to be, and that nothing is collected while
+somebody is missed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import NamedTuple
 
 from casvault.backends import Backend
 from casvault.digest import digest_of
-from casvault.errors import CasvaultError
+from casvault.errors import CasvaultError, DamageError
 from casvault.manifest.stamp import Stamp
 from casvault.vault.heads import LABELS, SNAPSHOTS, HeadIndex
 from casvault.vault.live import LiveRecord
 
-__all__ = ["Missing", "call_roll", "missing"]
+__all__ = ["Missing", "call_roll", "check_nothing_vanished", "missing", "vanished"]
 
 _BLOB = "cache/roll"
 _FIRST = "casvault roll 1"
@@ -58,6 +59,20 @@ def call_roll(backend: Backend, index: HeadIndex) -> Missing:
                 batch.flush([SNAPSHOTS, LABELS])
             _write(backend, now)
     return gone
+
+
+def vanished(id: str) -> str:
+    """Return the sentence that tells of a snapshot that is missing, and what can be done."""
+    return (
+        f"the manifest of snapshot {id} is gone, and nobody deleted it; `casvault pull` brings it back from a vault "
+        f"that has it, `casvault delete {id}` gives it up."
+    )
+
+
+def check_nothing_vanished(backend: Backend, index: HeadIndex) -> None:
+    """Refuse to tell garbage from what is needed while a snapshot is missing; raises DamageError."""
+    for id in missing(backend, index).snapshots:
+        raise DamageError(f"what snapshot {id} needs is not known: {vanished(id)}")
 
 
 def _missing(backend: Backend, index: HeadIndex, roll: dict[str, str]) -> Missing:
