@@ -39,6 +39,9 @@ _CHANGES = (
 )  # fmt: skip
 _READS = ("read", "pread64", "getdents64", "newfstatat", "flock", "lseek")
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)$")
+_SECONDS = 300
+"""After that a command is taken to hang."""
+
 Partner = Callable[[Path, Path, Path], object]
 """What speaks with the command over its streams, in a thread: it gets the place, and the pipes to and from there."""
 
@@ -204,7 +207,12 @@ class Tracer:
         return Running(pid, folder, thread)
 
     def _ended(self, running: Running) -> Ended:
+        begun = time.monotonic()
+        late = threading.Timer(_SECONDS, os.kill, (running.pid, signal.SIGKILL))
+        late.start()
         code = self._zygote.wait(running.pid)
+        late.cancel()
+        assert time.monotonic() - begun < _SECONDS, f"it did not end: {running.told()[-2000:]}"
         out, err = ((running.folder / name).read_text("utf-8", "replace") for name in ("out", "err"))
         return Ended(code, out, err, False)
 
