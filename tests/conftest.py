@@ -24,11 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     memory = in_memory(_ROOM)
     if memory is not None:
-        config.option.basetemp = tempfile.mkdtemp(prefix="casvault tests ", dir=memory)
+        config.option.basetemp = tempfile.mkdtemp(prefix="casvault-tests-", dir=memory)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and str(config.option.basetemp).startswith(f"{in_memory()}/casvault tests "):
+    if not hasattr(config, "workerinput") and str(config.option.basetemp).startswith(f"{in_memory()}/casvault-tests-"):
         shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
