@@ -16,6 +16,7 @@ import pytest
 from tests.support.soak import FIGURES, in_memory, summary
 
 _ROOM = 2 << 30
+_MADE: list[str] = []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -25,11 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
     memory = in_memory(_ROOM)
     if memory is not None:
         config.option.basetemp = tempfile.mkdtemp(prefix="casvault-tests-", dir=memory)
+        _MADE.append(config.option.basetemp)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput") and str(config.option.basetemp).startswith(f"{in_memory()}/casvault-tests-"):
-        shutil.rmtree(config.option.basetemp, ignore_errors=True)
+    for folder in _MADE:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
