@@ -169,6 +169,7 @@ def check(work: Workload, place: Path, promise: Promise, figures: soak.Figures) 
             return "notes are lost"
         if not wrong and (place / _SECOND / "vault.json").exists():
             wrong = whole(api.open(place / _SECOND, threads=1), promise.sent)
+            wrong = wrong and f"the second vault: {wrong}"
         if wrong or (promise.sent and not (place / _SECOND).exists()):
             return wrong or "the second vault is lost"
         if digests(place / _MODEL) not in work.states:
@@ -188,7 +189,7 @@ def whole(vault: api.Vault, promised: dict[str, Files]) -> str:
     there = {head.id for head in vault.snapshots()}
     for id, files in promised.items():
         if id not in there:
-            return f"snapshot {id} is lost"
+            return f"snapshot {id} is lost; there are {sorted(there)}, promised were {sorted(promised)}"
         if {file.path: file.digest for file in vault.manifest(id).files} != files:
             return f"snapshot {id} is another"
     found = vault.verify(read_data=True)
