@@ -26,7 +26,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports
 
 soak: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -n logical --dist worksteal
 
 bench: $(VENV)/.runtime
 	@$(PIP) install --group bench

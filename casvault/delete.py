@@ -15,6 +15,7 @@ from casvault.manifest.label import Label
 from casvault.objects import is_there
 from casvault.usage.usage import account
 from casvault.vault.head import Head
+from casvault.vault.roll import missing
 from casvault.vault.vault import Vault
 
 __all__ = ["DeleteResult", "delete", "mark_deleted", "plan_delete", "undelete"]
@@ -25,7 +26,7 @@ class DeleteResult:
     """What was deleted, or would be: ``frees_bytes`` is what gc frees for it, None where that cannot be told.
 
     ``leaned_bytes`` of it stay as bases of other snapshots' deltas, until gc codes those anew; ``reclaimable_bytes`` gc
-    frees besides. ``unreadable`` are ids of snapshots whose manifests are damaged.
+    frees besides. ``unreadable`` are ids of snapshots whose manifests are damaged, or gone.
     """
 
     heads: tuple[Head, ...]
@@ -103,7 +104,7 @@ def _chosen(vault: Vault, ids: Sequence[str]) -> tuple[tuple[Head, ...], tuple[s
         if id in known:
             heads.append(known[id])
             _deleted(known[id].label)
-        elif id in vault.index.damaged:
+        elif id in vault.index.damaged or id in missing(vault.backend, vault.index).snapshots:
             unreadable.append(id)
         else:
             raise NotFound(f"there is no snapshot {id}.")

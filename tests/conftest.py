@@ -1,12 +1,37 @@
-"""Shows the figures of the campaigns at the end of a run, from whichever process they come."""
+"""Keeps the files of the quick tests in memory, and shows the figures of the campaigns at the end of a run, from
+whichever process they come.
+
+Most tests do little but wait for a disk, which flushes for the sake of power cuts that no test here has: those have a
+disk of their own. ``--basetemp FOLDER`` puts the files elsewhere.
+"""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from typing import Any
 
 import pytest
 
-from tests.support.soak import FIGURES
+from tests.support.soak import FIGURES, in_memory, summary
+
+_ROOM = 2 << 30
+_MADE: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.basetemp or config.option.markexpr != "not slow":
+        return
+    memory = in_memory(_ROOM)
+    if memory is not None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="casvault-tests-", dir=memory)
+        _MADE.append(config.option.basetemp)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for folder in _MADE:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(trylast=True)
@@ -23,5 +48,5 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for line in FIGURES:
-        terminalreporter.write_line(f"campaign {line}")
+    for line in summary(FIGURES):
+        terminalreporter.write_line(line)

@@ -474,6 +474,7 @@ def test_json_of_every_command(two: SampleModel, tmp_path: Path) -> None:
         "bytes_checked": parsed["verify"]["bytes_checked"],
         "damaged": [],
         "affected_snapshots": [],
+        "missing_snapshots": [],
         "oldest_check": parsed["verify"]["oldest_check"],
         "never_checked": 0,
     }

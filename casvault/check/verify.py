@@ -1,7 +1,8 @@
 """Verify: is everything there that the snapshots need, and is it what it was?
 
-It changes nothing but the log of what was checked when. Owns the invariant that damage is reported by object and by the
-snapshots it hits, never as the end of the check: what is whole stays usable.
+It changes nothing but the log of what was checked when, and the roll of the snapshots that were there. Owns the
+invariant that damage is reported by object and by the snapshots it hits, never as the end of the check: what is whole
+stays usable.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from casvault.errors import UsageError
 from casvault.manifest.stamp import to_iso
 from casvault.objects import ObjectName
 from casvault.progress import Progress
+from casvault.vault.roll import call_roll, vanished
 from casvault.vault.vault import Vault
 
 __all__ = ["VerifyResult", "last_checked", "read_through", "verify"]
@@ -28,8 +30,8 @@ _ID = 27
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What `verify` found. ``damaged`` has one sentence per damaged document or object; ``affected`` the snapshots
-    hit.
+    """What `verify` found. ``damaged`` has one sentence per document or object that is damaged or gone; ``affected``
+    are the snapshots hit, ``missing`` those whose manifest was there, is not, and that nobody deleted.
 
     ``objects_checked`` were looked for, ``objects_read`` of them also read, which are ``bytes_checked`` stored bytes.
     """
@@ -40,6 +42,7 @@ class VerifyResult:
     damaged: tuple[str, ...]
     affected: tuple[str, ...]
     last_checked: LastChecked
+    missing: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -61,6 +64,7 @@ class VerifyResult:
             "bytes_checked": self.bytes_checked,
             "damaged": list(self.damaged),
             "affected_snapshots": list(self.affected),
+            "missing_snapshots": list(self.missing),
             "oldest_check": to_iso(self.oldest_check) if self.oldest_check is not None else None,
             "never_checked": self.last_checked.never,
         }
@@ -89,14 +93,23 @@ def verify(
             faults = read_through(vault, chosen, every, log, progress)
         damage = Damage(vault, faults)
         affected = {*damage.files_of(damage.lost)} if damage.lost else set()
-        told = damage.told()
+        gone = call_roll(vault.backend, vault.index)
+        told = [*damage.told(), *map(vanished, gone.snapshots), *map(_label_told, gone.labels)]
     return VerifyResult(
         objects_checked=len(damage.objects),
         objects_read=len(chosen),
         bytes_checked=sum(name.size for name in chosen),
         damaged=tuple(told),
-        affected=tuple(sorted(affected | {key[:_ID] for key in damage.documents})),
+        affected=tuple(sorted(affected.union(*gone, (key[:_ID] for key in damage.documents)))),
         last_checked=log.told(damage.objects),
+        missing=tuple(gone.snapshots),
+    )
+
+
+def _label_told(id: str) -> str:
+    return (
+        f"the newest label of snapshot {id} is gone, and an older one holds, or none: look at its name, notes, tags "
+        f"and pin, and whether it is deleted; `casvault edit {id}` writes a new one."
     )
 
 

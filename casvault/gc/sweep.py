@@ -24,6 +24,7 @@ from casvault.usage.ledger import Ledger
 from casvault.usage.usage import Survey, check_decided, survey
 from casvault.vault.heads import LABELS, SNAPSHOTS
 from casvault.vault.pending import PENDING, Pending
+from casvault.vault.roll import check_nothing_vanished
 from casvault.vault.vault import Vault
 
 __all__ = ["SweepPlan", "Sweeper"]
@@ -81,11 +82,12 @@ class Sweeper:
     def plan(self) -> SweepPlan:
         """Return what a sweep would remove now, for who holds the vault's lock.
 
-        Raises DamageError where a manifest cannot be read: then nothing can be told to be garbage.
+        Raises DamageError where a manifest cannot be read, or vanished: then nothing can be told to be garbage.
         """
         self.vault.objects.forget()
         holdings = self._reader.read(self.only)
         check_decided(holdings)
+        check_nothing_vanished(self.vault.backend, self.vault.index)
         found = survey(self.vault)
         graph = ObjectGraph(found.objects, holdings.held())
         return self._plan(Ledger(holdings, graph), found, self._documents(holdings))

@@ -67,4 +67,4 @@ def test_a_small_crowd(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_crowd(tmp_path: Path) -> None:
-    run(tmp_path, 6, soak.size("OPERATIONS", 3000), soak.seed())
+    run(tmp_path, 6, soak.size("OPERATIONS", 20_000), soak.seed())

@@ -81,7 +81,7 @@ class VaultMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="casvault machine "))
+        self.root = Path(tempfile.mkdtemp(prefix="casvault machine ", dir=soak.in_memory()))
         self.model = SampleModel(self.root / "workspace" / "model", NAME, 6_000)
         self.model._previews = []
         self.model.save()
@@ -392,8 +392,9 @@ def run(name: str, runs: int, steps: int, seed: int) -> None:
             figures.more |= {"runs": runs, "faults": sum(COUNTS.faults.values()), **COUNTS.steps}
 
 
-def test_a_few_sequences() -> None:
-    run("state machine", 15, 20, soak.seed(1))
+@pytest.mark.parametrize("seed", [1, 2])
+def test_some_sequences(seed: int) -> None:
+    run("state machine", 50, 30, soak.seed(seed))
 
 
 @pytest.mark.slow

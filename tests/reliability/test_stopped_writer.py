@@ -82,4 +82,4 @@ def test_a_few_points(tracer: Tracer, fast_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["snapshot", "restore"])
 def test_many_points(tracer: Tracer, fast_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(tracer, fast_path, name, soak.size("STOPS", 25), monkeypatch)
+    run(tracer, fast_path, name, soak.size("STOPS", 100), monkeypatch)

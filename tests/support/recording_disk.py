@@ -72,6 +72,7 @@ class Disk:
         self.image, self.log = root / "image", root / "log"
         self.work = root / "work"
         self._size = size
+        self._cuts = 0
         self._filled: list[tuple[int, bytes]] = []
         self.image.write_bytes(b"")
         os.truncate(self.image, size)
@@ -107,7 +108,10 @@ class Disk:
     @contextmanager
     def after_cut(self, events: list[Event], length: int, chance: random.Random) -> Iterator[Path]:
         """Mount the disk as a power cut after that many events leaves it."""
-        cut = self.root / "cut"
+        # Each has names of its own: a disk that something kept busy when it was unmounted still has its loop device,
+        # which `mount` would take again, with what the kernel remembers of it.
+        self._cuts += 1
+        cut, folder = self.root / f"cut {self._cuts}", self.root / f"after {self._cuts}"
         flushed = max((number for number in range(length) if events[number].kind == "f"), default=0)
         kept = chance.choice((0.0, 0.5, 0.9, 1.0))
         with open(cut, "wb") as file:
@@ -120,8 +124,9 @@ class Disk:
                 if event.kind == "w" and (number < flushed or chance.random() < kept):
                     file.seek(event.offset)
                     file.write(event.data)
-        with mounted(cut, self.root / "after", "-o", "loop"):
-            yield self.root / "after"
+        with mounted(cut, folder, "-o", "loop"):
+            yield folder
+        cut.unlink()
 
 
 @contextmanager

@@ -9,15 +9,20 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
-__all__ = ["FIGURES", "Figures", "campaign", "seed", "size"]
+__all__ = ["FIGURES", "Figures", "campaign", "in_memory", "seed", "size", "summary"]
 
-FIGURES: list[str] = []
-"""A line for each campaign that was run; tests/conftest.py shows them at the end."""
+_FIRST = ("name", "cases", "outcome", "seconds")
+_MEMORY = Path("/dev/shm")
+
+FIGURES: list[dict[str, int | float | str]] = []
+"""What each campaign that was run came to; tests/conftest.py shows them at the end."""
 
 
 @dataclass
@@ -42,11 +47,10 @@ def campaign(name: str) -> Iterator[Figures]:
         outcome = "passed"
     finally:
         seconds = round(time.monotonic() - begun, 1)
-        more = "".join(f", {key} {value}" for key, value in figures.more.items())
-        FIGURES.append(f"{name}: {figures.cases} cases, {outcome}, {seconds} s{more}")
+        told = {"name": name, "cases": figures.cases, "outcome": outcome, "seconds": seconds, **figures.more}
+        FIGURES.append(told)
         path = os.environ.get("CASVAULT_SOAK_RECORD")
         if path:
-            told = {"name": name, "cases": figures.cases, "outcome": outcome, "seconds": seconds, **figures.more}
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(told) + "\n")
 
@@ -57,6 +61,30 @@ def seed(default: int | None = None) -> int:
     chosen = int(given) if given else random.SystemRandom().randrange(10**9) if default is None else default
     print(f"seed {chosen}")
     return chosen
+
+
+def summary(figures: Sequence[Mapping[str, int | float | str]]) -> list[str]:
+    """Return lines that show what campaigns came to, and all of them together."""
+    if not figures:
+        return []
+    lines = []
+    for one in sorted(figures, key=lambda one: str(one["name"])):
+        more = ", ".join(f"{key} {value}" for key, value in one.items() if key not in _FIRST)
+        head = f"{one['name']:<46} {one['outcome']:<7}{one['cases']:>8,} cases{one['seconds']:>9,} s"
+        lines.append(f"{head}  {more}".rstrip())
+    failed = [str(one["name"]) for one in figures if one["outcome"] != "passed"]
+    cases, seconds = (sum(float(one[key]) for one in figures) for key in ("cases", "seconds"))
+    told = f"failed: {', '.join(failed)}" if failed else "none failed"
+    return [*lines, f"{len(figures)} campaigns, {cases:,.0f} cases in {seconds:,.0f} s, {told}."]
+
+
+def in_memory(room: int = 500 << 20) -> Path | None:
+    """Return a folder that is in memory, None where there is none with that many bytes of room.
+
+    What is there after a kill or an error is no question of flushing, so that a slow disk adds nothing but time.
+    """
+    usable = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= room
+    return _MEMORY if usable else None
 
 
 def size(name: str, default: int) -> int:

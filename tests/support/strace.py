@@ -39,6 +39,9 @@ _CHANGES = (
 )  # fmt: skip
 _READS = ("read", "pread64", "getdents64", "newfstatat", "flock", "lseek")
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)$")
+_SECONDS = 300
+"""After that a command is taken to hang."""
+
 Partner = Callable[[Path, Path, Path], object]
 """What speaks with the command over its streams, in a thread: it gets the place, and the pipes to and from there."""
 
@@ -109,9 +112,9 @@ class Tracer:
         self._zygote.__exit__(kind, error, at)
         shutil.rmtree(self._folder)
 
-    def run(self, cwd: Path, *arguments: str | Path) -> Ended:
-        """Run a command without tracing it."""
-        running = self._fork(cwd, arguments)
+    def run(self, cwd: Path, *arguments: str | Path, first: str = "") -> Ended:
+        """Run a command without tracing it, after the Python code ``first``."""
+        running = self._fork(cwd, arguments, first=first)
         self._zygote.go(running.pid)
         ended = self._ended(running)
         shutil.rmtree(running.folder)
@@ -184,7 +187,9 @@ class Tracer:
         running.seen = running.told()
         shutil.rmtree(running.folder)
 
-    def _fork(self, cwd: Path, arguments: tuple[str | Path, ...], partner: Partner | None = None) -> Running:
+    def _fork(
+        self, cwd: Path, arguments: tuple[str | Path, ...], partner: Partner | None = None, first: str = ""
+    ) -> Running:
         self._count += 1
         folder = self._folder / str(self._count)
         folder.mkdir()
@@ -198,11 +203,16 @@ class Tracer:
                 streams[number] = str(pipe)
             thread = threading.Thread(target=partner, args=(cwd, *pipes))
             thread.start()
-        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), streams)
+        pid = self._zygote.fork(str(cwd), list(map(str, arguments)), streams, first)
         return Running(pid, folder, thread)
 
     def _ended(self, running: Running) -> Ended:
+        begun = time.monotonic()
+        late = threading.Timer(_SECONDS, os.kill, (running.pid, signal.SIGKILL))
+        late.start()
         code = self._zygote.wait(running.pid)
+        late.cancel()
+        assert time.monotonic() - begun < _SECONDS, f"it did not end: {running.told()[-2000:]}"
         out, err = ((running.folder / name).read_text("utf-8", "replace") for name in ("out", "err"))
         return Ended(code, out, err, False)
 

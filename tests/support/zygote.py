@@ -50,9 +50,12 @@ class Zygote:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def fork(self, cwd: str, arguments: list[str], streams: list[str]) -> int:
-        """Make the process of a command, with these files as its streams; return its id. It waits for `go`."""
-        return self._ask({"do": "fork", "cwd": cwd, "arguments": arguments, "streams": streams})
+    def fork(self, cwd: str, arguments: list[str], streams: list[str], first: str = "") -> int:
+        """Make the process of a command, with these files as its streams; return its id. It waits for `go`.
+
+        ``first`` is Python code that it does before anything else.
+        """
+        return self._ask({"do": "fork", "cwd": cwd, "arguments": arguments, "streams": streams, "first": first})
 
     def go(self, child: int) -> None:
         """Let a command go on."""
@@ -82,7 +85,7 @@ def let_trace() -> None:
     ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1 & (1 << 64) - 1), 0, 0, 0)
 
 
-def _child(gate: int, ready: int, cwd: str, arguments: list[str], streams: list[str]) -> None:
+def _child(gate: int, ready: int, cwd: str, arguments: list[str], streams: list[str], first: str) -> None:
     """Be the command, once the gate is opened."""
     from casvault.cli.main import run
 
@@ -91,6 +94,7 @@ def _child(gate: int, ready: int, cwd: str, arguments: list[str], streams: list[
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(cwd)
+    exec(first, {})
     let_trace()
     os.close(ready)
     os.read(gate, 1)
