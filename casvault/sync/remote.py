@@ -115,9 +115,9 @@ class Remote(ABC):
 
     @abstractmethod
     def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
-        """Yield each portion of objects; raises MissingObject where one is gone meanwhile.
+        """Yield the objects of the portions, in their order, some at a time; raises MissingObject where one is gone.
 
-        Who stops early closes it before anything else is asked.
+        Where the link breaks, what came whole is yielded first. Who stops early closes it before asking anything else.
         """
 
     @abstractmethod
@@ -150,6 +150,9 @@ class Remote(ABC):
     @abstractmethod
     def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
         """Write the label that says that a snapshot was deleted."""
+
+    def reconnect(self) -> None:  # noqa: B027 - most have no link that could break
+        """Reach it anew where the link to it broke; raises BrokenLink where that may work later."""
 
     @abstractmethod
     def close(self) -> None:

@@ -8,14 +8,21 @@ Owns the invariant that every request gets one answer, and that whatever a calle
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from casvault.errors import CasvaultError, RemoteError
+from casvault.codecs import Bytes
+from casvault.errors import BrokenLink, CasvaultError, MissingObject, RemoteError
+from casvault.objects import ObjectName
 from casvault.sync.frames import (
     GREETING,
     Frame,
+    Heading,
     Wire,
+    had_of,
+    pack_arrivals,
     pack_digests,
     pack_names,
     unpack_digests,
@@ -24,11 +31,19 @@ from casvault.sync.frames import (
 from casvault.sync.local import LocalRemote
 from casvault.sync.remote import Arrival, Commit, Outcome, Wanted
 from casvault.sync.states import rows_of
+from casvault.vault.parts import Parts
 from casvault.vault.vault import Vault
 
-__all__ = ["serve", "unpack_arrivals"]
+__all__ = ["serve"]
 
 _DEEPEST = 255
+_LIFE = 10.0
+"""Seconds between two signs of life."""
+
+_LEAVE = 1.0
+
+_LOT = 1 << 20
+"""Bytes of objects that are passed on before the rest of their frame has come."""
 
 
 def serve(vault: Vault, reader: BinaryIO, writer: BinaryIO) -> None:
@@ -36,17 +51,38 @@ def serve(vault: Vault, reader: BinaryIO, writer: BinaryIO) -> None:
     writer.write(GREETING)
     wire = Wire(reader, writer)
     local = LocalRemote(vault)
-    with local:
-        wire.send({"uuid": local.uuid, "max_depth": local.max_depth})
+    with local, _alive(wire):
+        parts = [[*name, had] for name, had in Parts(vault.backend).every().items()]
+        wire.send({"uuid": local.uuid, "max_depth": local.max_depth, "parts": parts})
         server = _Server(wire, local)
-        while (request := wire.receive()) is not None:
-            server.answer(request)
+        while (heading := wire.heading()) is not None:
+            server.answer(heading)
+
+
+@contextmanager
+def _alive(wire: Wire) -> Iterator[None]:
+    """Show life from time to time, whatever takes so long."""
+    done = threading.Event()
+
+    def work() -> None:
+        with suppress(RemoteError):
+            while not done.wait(_LIFE):
+                wire.show_life()
+
+    thread = threading.Thread(target=work, name="life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(_LEAVE)
 
 
 class _Server:
     def __init__(self, wire: Wire, local: LocalRemote) -> None:
         self._wire = wire
         self._local = local
+        self._parts = Parts(local.vault.backend)
         self._actions: dict[str, Callable[[Frame], None]] = {
             "state": self._state,
             "manifest": self._manifest,
@@ -56,18 +92,21 @@ class _Server:
             "announce": self._announce,
             "withdraw": self._withdraw,
             "standing": self._standing,
-            "put": self._put,
             "settle": self._settle,
             "commit": self._commit,
             "bury": self._bury,
         }
 
-    def answer(self, request: Frame) -> None:
-        action = self._actions.get(str(request.head.get("do")))
-        if action is None:
+    def answer(self, heading: Heading) -> None:
+        what = str(heading.head.get("do"))
+        action = self._actions.get(what)
+        if action is None and what != "put":
             raise RemoteError("a request was sent that is no part of the protocol.")
         try:
-            action(request)
+            if action is None:
+                self._put(heading)
+            else:
+                action(self._wire.rest(heading))
         except RemoteError:
             raise
         except CasvaultError as error:
@@ -90,9 +129,11 @@ class _Server:
     def _read(self, request: Frame) -> None:
         names, alone = unpack_names(request.body), set(_list(request, "alone"))
         portion = [Wanted(name, number in alone) for number, name in enumerate(names)]
+        had = list(had_of(request.head, names).items())
+        if any(number in alone for number, _ in had):
+            raise RemoteError("a request was sent that is no part of the protocol.")
         for arrivals in self._local.read([portion]):
-            sizes = pack_names([arrival.name for arrival in arrivals])
-            self._wire.send({"names": len(arrivals)}, [sizes, *(arrival.data for arrival in arrivals)])
+            self._wire.send({"names": len(arrivals), "had": had}, pack_arrivals(arrivals, had))
 
     def _announce(self, request: Frame) -> None:
         self._local.announce(_text(request, "id"), unpack_digests(request.body))
@@ -112,9 +153,41 @@ class _Server:
             pack_digests(sorted(found.alone)),
         ])  # fmt: skip
 
-    def _put(self, request: Frame) -> None:
-        self._local.put(unpack_arrivals(request))
+    def _put(self, heading: Heading) -> None:
+        """Pass objects on as they come; those that came whole before the connection broke are kept as well."""
+        lot, size, failure = list[Arrival](), 0, list[CasvaultError]()
+
+        def beginning(name: ObjectName, had: int) -> Bytes:
+            found = self._parts.take(name, had)
+            if found is None:
+                failure.append(MissingObject(f"the beginning of object {name.digest[:12]} is gone; try again."))
+            return found if found is not None else bytes(had)
+
+        try:
+            for arrival in self._wire.arrivals(heading, beginning):
+                lot.append(arrival)
+                size += arrival.name.size
+                if size >= _LOT:
+                    failure += [] if failure else self._taken(lot)
+                    lot, size = [], 0
+        except BrokenLink:
+            if lot and not failure:
+                self._taken(lot)
+            if self._wire.part is not None and not failure:
+                self._parts.keep(*self._wire.part)
+            raise
+        failure += [] if failure else self._taken(lot)
+        if failure:
+            raise failure[0]
         self._wire.send({})
+
+    def _taken(self, lot: list[Arrival]) -> list[CasvaultError]:
+        # The frame has to be read to its end all the same.
+        try:
+            self._local.put(lot)
+        except CasvaultError as error:
+            return [error]
+        return []
 
     def _settle(self, request: Frame) -> None:
         self._local.settle()
@@ -124,29 +197,15 @@ class _Server:
         id, stamp, size = _text(request, "id"), request.head.get("stamp"), request.head.get("manifest")
         if not isinstance(size, int) or not 0 <= size <= len(request.body):
             raise RemoteError("a request was sent that is no part of the protocol.")
-        manifest, label = request.body[:size], request.body[size:]
+        manifest, label = bytes(request.body[:size]), bytes(request.body[size:])
         commit = Commit(id, manifest, _text(request, "stamp"), label) if stamp is not None else Commit(id, manifest)
         self._outcome(self._local.commit(commit))
 
     def _bury(self, request: Frame) -> None:
-        self._outcome(self._local.bury(_text(request, "id"), _text(request, "stamp"), request.body))
+        self._outcome(self._local.bury(_text(request, "id"), _text(request, "stamp"), bytes(request.body)))
 
     def _outcome(self, outcome: Outcome) -> None:
         self._wire.send({"refused": outcome.refused, "conflict": outcome.conflict}, [pack_digests(outcome.missing)])
-
-
-def unpack_arrivals(frame: Frame) -> list[Arrival]:
-    """Return the objects in a frame: their names, then their bytes one after another; raises RemoteError."""
-    count = frame.head.get("names")
-    if not isinstance(count, int) or not 0 <= count * 72 <= len(frame.body):
-        raise RemoteError("objects were sent that do not add up.")
-    names, at, arrivals = unpack_names(frame.body[: count * 72]), count * 72, []
-    for name in names:
-        arrivals.append(Arrival(name, frame.body[at : at + name.size]))
-        at += name.size
-    if at != len(frame.body):
-        raise RemoteError("objects were sent that do not add up.")
-    return arrivals
 
 
 def _text(request: Frame, key: str) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO, cast
 
 from casvault import api
 from casvault.errors import RemoteError
+from casvault.sync.channel import Link
 from casvault.sync.far import FarRemote
 from casvault.sync.frames import Wire
 from casvault.sync.local import LocalRemote
@@ -60,7 +61,8 @@ def behind(server: Callable[[BinaryIO, BinaryIO], None]) -> Iterator[FarRemote]:
             ours.shutdown(socket.SHUT_RDWR)
 
     try:
-        far = FarRemote(Wire(cast(BinaryIO, reader), cast(BinaryIO, writer)), "far", close, lambda: "")
+        wire = Wire(cast(BinaryIO, reader), cast(BinaryIO, writer))
+        far = FarRemote(lambda: Link(wire, close, close, lambda: ""), "far")
         with far:
             yield far
     finally:
