@@ -31,7 +31,7 @@ def frame(head: object, body: bytes = b"") -> bytes:
 
 
 Server = Callable[[BinaryIO, BinaryIO], None]
-HELLO = GREETING + frame({"uuid": "x", "max_depth": 2})
+HELLO = GREETING + frame({"uuid": "x", "max_depth": 2}) + frame({"parts": []})
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_of_an_answer_that_breaks_off_what_came_whole_is_there() -> None:
 
 @pytest.mark.parametrize("parts", [7, [7], [["0" * 64, None, 5]], [[0, None, 5, 2]], [[]] * 1000])
 def test_parts_that_do_not_add_up(parts: object) -> None:
-    hello = GREETING + frame({"uuid": "x", "max_depth": 2, "parts": parts})
+    hello = GREETING + frame({"uuid": "x", "max_depth": 2}) + frame({"parts": parts})
 
     def run(reader: BinaryIO, writer: BinaryIO) -> None:
         writer.write(hello)

@@ -37,7 +37,7 @@ def frame(head: object, body: bytes = b"") -> bytes:
     return struct.pack("<II", len(text), len(body)) + text + body
 
 
-HELLO = GREETING + frame({"uuid": "x", "max_depth": 2})
+HELLO = GREETING + frame({"uuid": "x", "max_depth": 2}) + frame({"parts": []})
 
 
 def saying(data: bytes, *, ends: bool = False) -> Callable[[BinaryIO, BinaryIO], None]:

@@ -5,6 +5,7 @@ Owns the invariant that whatever comes back is checked or ends the transfer with
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -24,6 +25,7 @@ from casvault.sync.frames import (
     unpack_names,
 )
 from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
+from casvault.sync.server import SLOTS
 from casvault.sync.states import state_of
 
 __all__ = ["FarRemote"]
@@ -50,7 +52,8 @@ class FarRemote(Remote):
         self._dial = dial
         self._before = 0
         self._part: tuple[ObjectName, Bytes] | None = None
-        self._connect()
+        self._slot = random.choice(SLOTS)
+        self._connect(again=False)
 
     @property
     def wire_bytes(self) -> int:
@@ -66,7 +69,7 @@ class FarRemote(Remote):
         self._part = self._link.wire.part or self._part
         self.close()
         try:
-            self._connect()
+            self._connect(again=True)
         except RemoteError as error:
             # It was there a moment ago: the next try may be luckier.
             raise BrokenLink(str(error)) from error
@@ -178,12 +181,14 @@ class FarRemote(Remote):
         self._channel.close()
         self._link.close()
 
-    def _connect(self) -> None:
+    def _connect(self, *, again: bool) -> None:
         self._stale = self._unheard = 0
         self._link = self._dial()
         self._channel = Channel(self._link)
         try:
             self._greet()
+            told = self._ask({"do": "begin", "slot": self._slot, "again": again})
+            self._parts = self._parts_of(told.head.get("parts"))
         except BaseException:
             self._link.cut()
             self.close()
@@ -202,7 +207,6 @@ class FarRemote(Remote):
         if not isinstance(uuid, str) or len(uuid) > 50 or type(depth) is not int or not 0 <= depth <= _MAX_DEPTH:
             raise self._failed(RemoteError("it does not say which vault it is."))
         self.uuid, self.max_depth = uuid, depth
-        self._parts = self._parts_of(hello.get("parts", []))
 
     def _parts_of(self, told: object) -> dict[ObjectName, int]:
         """Return of which objects the other side has a beginning, and how many bytes."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO
 
 from casvault.codecs import Bytes
-from casvault.errors import BrokenLink, CasvaultError, MissingObject, RemoteError
+from casvault.errors import BrokenLink, CasvaultError, Locked, MissingObject, RemoteError
 from casvault.objects import ObjectName
 from casvault.sync.frames import (
     GREETING,
@@ -34,13 +34,18 @@ from casvault.sync.states import rows_of
 from casvault.vault.parts import Parts
 from casvault.vault.vault import Vault
 
-__all__ = ["serve"]
+__all__ = ["SLOTS", "serve"]
 
 _DEEPEST = 255
 _LIFE = 10.0
 """Seconds between two signs of life."""
 
 _LEAVE = 1.0
+_WAIT = 5.0
+"""Seconds that a server has to end whose link broke: if it hangs as well, some objects go twice."""
+
+SLOTS = "abcdefghijklmnop"
+"""Callers choose one by lot, so that there are few files to lock; two with the same one just do not wait."""
 
 _LOT = 1 << 20
 """Bytes of objects that are passed on before the rest of their frame has come."""
@@ -51,10 +56,9 @@ def serve(vault: Vault, reader: BinaryIO, writer: BinaryIO) -> None:
     writer.write(GREETING)
     wire = Wire(reader, writer)
     local = LocalRemote(vault)
-    with local, _alive(wire):
-        parts = [[*name, had] for name, had in Parts(vault.backend).every().items()]
-        wire.send({"uuid": local.uuid, "max_depth": local.max_depth, "parts": parts})
-        server = _Server(wire, local)
+    with ExitStack() as held, local, _alive(wire):
+        wire.send({"uuid": local.uuid, "max_depth": local.max_depth})
+        server = _Server(wire, local, held)
         while (heading := wire.heading()) is not None:
             server.answer(heading)
 
@@ -79,11 +83,13 @@ def _alive(wire: Wire) -> Iterator[None]:
 
 
 class _Server:
-    def __init__(self, wire: Wire, local: LocalRemote) -> None:
+    def __init__(self, wire: Wire, local: LocalRemote, held: ExitStack) -> None:
         self._wire = wire
+        self._held = held
         self._local = local
         self._parts = Parts(local.vault.backend)
         self._actions: dict[str, Callable[[Frame], None]] = {
+            "begin": self._begin,
             "state": self._state,
             "manifest": self._manifest,
             "label": self._label,
@@ -111,6 +117,16 @@ class _Server:
             raise
         except CasvaultError as error:
             self._wire.send({"error": str(error)[:2000], "kind": type(error).__name__})
+
+    def _begin(self, request: Frame) -> None:
+        """Wait for the server of a link that broke: what it took in is not asked for again. Tell what is begun."""
+        slot = _text(request, "slot")
+        if slot not in SLOTS:
+            raise RemoteError("a request was sent that is no part of the protocol.")
+        with suppress(Locked):
+            wait = _WAIT if request.head.get("again") is True else 0.0
+            self._held.enter_context(self._local.vault.locks.one(f"transfer-{slot}", wait))
+        self._wire.send({"parts": [[*name, had] for name, had in self._parts.every().items()]})
 
     def _state(self, request: Frame) -> None:
         for row in rows_of(self._local.state()):

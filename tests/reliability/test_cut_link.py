@@ -2,7 +2,7 @@
 
 A transfer over a real OpenSSH server is cut after so many bytes on the wire: reset, ended, silent, held up, or the far
 casvault is killed. What is there then has to be whole. The same command goes on by itself. At the end every snapshot is
-there byte for byte. Less than a twentieth of all bytes went twice, unless a process was killed.
+there byte for byte. Less than a twentieth of all bytes went twice, or than 3 MiB, unless a process was killed.
 
 CASVAULT_SOAK_CHECKPOINTS names a folder of real saves, each a folder: the long form takes them in place of small ones.
 """
@@ -31,6 +31,9 @@ from tests.support.sshd import Sshd, sshd
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs the OpenSSH server")
 
 _MOST_TWICE = 5.0
+_ON_THE_WAY = 3 << 20
+"""What `sshd` and the systems held when the link broke is lost, and no casvault ever saw it."""
+
 _HOWS = ("reset", "end", "delay", "reset", "end", "kill", "reset", "end", "delay", "stall")
 Check = Callable[[api.Vault], None]
 
@@ -109,7 +112,7 @@ def cut(server: Sshd, tmp_path: Path, full: api.Vault, way: str, points: list[tu
             if how != "kill":
                 twice = round(100 * (sum(passed) - total) / total, 2)
                 figures.more["most bytes twice, %"] = max(float(figures.more.get("most bytes twice, %", 0)), twice)
-                assert twice < _MOST_TWICE, (how, part, total, passed)
+                assert twice < _MOST_TWICE or sum(passed) - total < _ON_THE_WAY, (how, part, total, passed)
 
 
 def saved(root: Path, saves: list[Path]) -> tuple[api.Vault, Check]:
@@ -146,7 +149,7 @@ def drifting(folder: Path, count: int, items: int) -> list[Path]:
 
 def test_a_cut_anywhere(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("casvault.sync.backoff._FIRST", 0.5)
-    vault, check = saved(tmp_path / "full", drifting(tmp_path / "saves", 2, 1 << 19))
+    vault, check = saved(tmp_path / "full", drifting(tmp_path / "saves", 2, 1 << 20))
     cut(server, tmp_path, vault, "push", [("end", 0.6)], check)
     cut(server, tmp_path, vault, "pull", [("kill", 0.4)], check)
 
