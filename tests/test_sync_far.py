@@ -239,6 +239,13 @@ def test_the_real_locks_are_taken(line: Line, monkeypatch: pytest.MonkeyPatch) -
         far.closure(["0" * 64])
 
 
+def test_more_names_than_anybody_has_are_not_taken_apart(line: Line) -> None:
+    digests, names = bytes(32 * 450_001), bytes(72 * 450_001)
+    for request in (frame({"do": "closure"}, digests), frame({"do": "read", "alone": []}, names)):
+        with pytest.raises(RemoteError, match="than the protocol allows"):
+            asked(line.vault, request)
+
+
 def test_more_than_a_frame_holds_is_not_sent() -> None:
     out = BytesIO()
     with pytest.raises(RemoteError):

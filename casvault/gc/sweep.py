@@ -203,10 +203,10 @@ class Sweeper:
     def _clear(self) -> None:
         """Remove what unfinished writes left behind: under this lock nobody writes objects and documents."""
         backend = self.vault.backend
-        for folder in (OBJECTS, *self.vault.objects.folders(), SNAPSHOTS, LABELS):
+        for folder in (OBJECTS, *self.vault.objects.folders(), SNAPSHOTS, LABELS, PENDING):
             for entry in backend.unfinished(folder):
                 backend.clear(folder, entry)
-        for folder in (PENDING, "live", "cache", "tmp"):
+        for folder in ("live", "cache", "tmp"):
             for entry in backend.unfinished(folder, _OLD):
                 backend.clear(folder, entry)
 

@@ -55,6 +55,9 @@ _PIPE = 1 << 20
 _RAW = 32
 _NAME = struct.Struct("<32s32sQ")
 _NONE = bytes(_RAW)
+_MOST_NAMES = 450_000
+"""Digests, or names, in a frame: more than a snapshot and its bases have. As Python's they take some 150 bytes each."""
+
 _STRANGE = "something was sent that is no part of the protocol."
 _BROKE_OFF = "the connection ended in the middle of something."
 
@@ -262,6 +265,8 @@ def unpack_digests(data: Bytes | bytearray) -> list[str]:
     """Read what `pack_digests` wrote; raises RemoteError."""
     if len(data) % _RAW:
         raise RemoteError("digests were sent that are none.")
+    if len(data) > _MOST_NAMES * _RAW:
+        raise RemoteError("more digests were sent than the protocol allows.")
     return [data[at : at + _RAW].hex() for at in range(0, len(data), _RAW)]
 
 
@@ -277,6 +282,8 @@ def unpack_names(data: Bytes | bytearray) -> list[ObjectName]:
     """Read what `pack_names` wrote; raises RemoteError."""
     if len(data) % _NAME.size:
         raise RemoteError("names of objects were sent that are none.")
+    if len(data) > _MOST_NAMES * _NAME.size:
+        raise RemoteError("more names of objects were sent than the protocol allows.")
     return [
         ObjectName(digest.hex(), None if base == _NONE else base.hex(), size)
         for digest, base, size in _NAME.iter_unpack(data)

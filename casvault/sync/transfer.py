@@ -12,8 +12,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from typing import Any
 
 from casvault.errors import BrokenLink, CasvaultError, DamageError, MissingObject, NotFound, UsageError
 from casvault.manifest.label import Label
@@ -23,6 +21,7 @@ from casvault.sync.backoff import Backoff
 from casvault.sync.local import LocalRemote
 from casvault.sync.plan import Sending, plan_objects, plan_snapshots, portions_of
 from casvault.sync.remote import Arrival, Commit, Remote, State, Wanted
+from casvault.sync.result import SyncOptions, SyncResult
 from casvault.vault.references import heads_of_model, resolve_snapshot
 
 __all__ = ["SyncOptions", "SyncResult", "pull", "push", "sync"]
@@ -37,69 +36,11 @@ _SMALLEST = 1 << 20
 _QUICK, _SLOW = 0.5, 2.0
 """Seconds for a portion: after a quick one the next is twice as large, after a slow one half as large."""
 
-RETRIES = 5
 _TRIES = 3
+_MOST_SURVEYED = 100
+"""Snapshots whose manifests are kept in memory at once."""
+
 _PAUSE = 0.2
-
-
-@dataclass(frozen=True)
-class SyncOptions:
-    """What travels: ``snapshots`` by reference, else all of ``model``, else all; ``latest`` only the newest whole one.
-
-    ``delete`` lets deletions and thinnings travel as well. ``limit_rate`` are bytes per second, None for no limit.
-    A link that broke is tried anew ``retries`` times in a row, as long as nothing more arrives.
-    """
-
-    snapshots: tuple[str, ...] = ()
-    model: str | None = None
-    latest: bool = False
-    delete: bool = False
-    dry_run: bool = False
-    limit_rate: int | None = None
-    retries: int = RETRIES
-
-
-@dataclass
-class SyncResult:
-    """What travelled one way: ids of ``snapshots``, how many ``objects`` of how many stored bytes, ``labels``.
-
-    ``logical_bytes`` are those of the models in the snapshots; ``wire_bytes`` is all that went over the wire, both
-    ways; ``retries`` how often a link was made anew. ``refused``, ``conflicts`` and ``failed`` say by id why a
-    snapshot stayed where it is.
-    """
-
-    snapshots: list[str] = field(default_factory=list)
-    logical_bytes: int = 0
-    objects: int = 0
-    object_bytes: int = 0
-    wire_bytes: int = 0
-    seconds: float = 0.0
-    labels: int = 0
-    retries: int = 0
-    deleted: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-    conflicts: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    dry_run: bool = False
-
-    def to_json(self, way: str) -> dict[str, Any]:
-        """Return the result for `--json`; ``way`` is sent or received."""
-        return {
-            f"snapshots_{way}": len(self.snapshots),
-            f"logical_bytes_{way}": self.logical_bytes,
-            f"objects_{way}": self.objects,
-            f"object_bytes_{way}": self.object_bytes,
-            f"labels_{way}": self.labels,
-            f"deletions_{way}": len(self.deleted),
-            f"{way}": self.snapshots,
-            "wire_bytes": self.wire_bytes,
-            "seconds": round(self.seconds, 3),
-            "retries": self.retries,
-            "refused": self.refused,
-            "conflicts": self.conflicts,
-            "failed": self.failed,
-            "dry_run": self.dry_run,
-        }
 
 
 def push(here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None) -> SyncResult:
@@ -200,6 +141,8 @@ class _Transfer:
         self._pace = _Pace(options.limit_rate, progress)
         self._arrived: dict[str, int] = {}
         self._held: set[str] | None = None
+        self._known: dict[str, tuple[Commit, set[str]]] = {}
+        self._surveyed = False
         self._carried: set[str] = set()
         self._committed: str | None = None
         self._committing: Commit | None = None
@@ -212,20 +155,20 @@ class _Transfer:
         plan = plan_snapshots(ours, theirs, _chosen(self._source, ours, self._options), delete=self._options.delete)
         self._result.refused |= plan.refused
         self._result.conflicts |= plan.conflicts
+        self._logical_before = self._result.logical_bytes
         self._sizes = {id: known.head.size for id, known in ours.snapshots.items()}
         if not self._options.dry_run:
             for id, stamp in plan.burials:
                 self._bury(id, stamp)
         else:
             self._result.deleted += [id for id, _ in plan.burials]
-        if self._options.snapshots or self._options.latest:
-            # Of what is chosen one by one a base that nobody chose would cost more than it saves.
-            self._held = set()
-            for sending in plan.sendings:
-                self._held |= _digests(self._source, sending)[1]
+        self._survey(plan.sendings)
+        logical = sum(self._sizes[sending.id] for sending in plan.sendings)
         for number, sending in enumerate(plan.sendings, 1):
             self._progress.check()
-            self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
+            self._progress.whole(self._result.logical_bytes, self._logical_before + logical)
+            if not self._surveyed:
+                self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
             try:
                 self._send(sending)
             except (DamageError, NotFound) as error:
@@ -235,6 +178,25 @@ class _Transfer:
                     self._target.settle()
         self._withdraw()
         self._progress.finish()
+
+    def _survey(self, sendings: Sequence[Sending]) -> None:
+        """Look how much all will be, as far as it is not too much to keep in mind, so that the time can be told."""
+        chosen = bool(self._options.snapshots or self._options.latest)
+        few = 1 < len(sendings) <= _MOST_SURVEYED and not self._options.dry_run
+        digests, self._known = set[str](), {}
+        for sending in sendings if few or chosen else ():
+            with suppress(DamageError, NotFound):
+                self._known[sending.id] = _digests(self._source, sending)
+                digests |= self._known[sending.id][1]
+        # Of what is chosen one by one a base that nobody chose would cost more than it saves.
+        self._held = digests if chosen else None
+        self._surveyed = few
+        if few:
+            names = self._source.closure(digests)
+            standing = self._target.standing([name.digest for name in names])
+            wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
+            total = sum(each.name.size for each in wanted)
+            self._progress.start(f"{self._verb} {len(sendings)} snapshots", total)
 
     def has_moved(self) -> bool:
         """Tell whether the run that ended found more at the receiver than the one before it."""
@@ -256,7 +218,8 @@ class _Transfer:
             self._result.deleted.append(id)
 
     def _send(self, sending: Sending) -> None:
-        commit, digests = _digests(self._source, sending)
+        known = self._known.pop(sending.id) if sending.id in self._known else None
+        commit, digests = known or _digests(self._source, sending)
         if self._options.dry_run:
             self._look(digests)
             self._count(commit, new=sending.new)
@@ -309,7 +272,8 @@ class _Transfer:
                 asked.extend(portion)
                 yield portion
 
-        self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
+        if not self._surveyed:
+            self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
         try:
             with closing(self._source.read(portions())) as read:
                 for arrivals in read:

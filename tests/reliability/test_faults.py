@@ -85,7 +85,7 @@ def errors(root: Path, name: str, most: int, *, every: bool, seed: int) -> None:
         run(scene, points, figures)
 
 
-_QUICK = {"init": 1, "snapshot": 3, "restore": 4, "undo": 1, "gc": 2, "prune": 1, "import": 1}
+_QUICK = {"init": 1, "snapshot": 3, "restore": 4, "undo": 1, "gc": 2, "prune": 1, "import": 1, "pull": 1}
 
 
 @pytest.mark.parametrize("name", _QUICK)

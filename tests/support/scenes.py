@@ -16,6 +16,9 @@ from pathlib import Path
 
 from casvault import RestoreOptions, Rules, api
 from casvault.capture import Patience
+from casvault.sync import SyncOptions, pull, push
+from casvault.sync.local import LocalRemote
+from casvault.sync.remote import Remote
 from tests.support.backups import back_up
 from tests.support.loading import Started, start
 from tests.support.trainer import NAME, Entry, make_model, make_neighbours, tree
@@ -53,6 +56,22 @@ def _delete(vault: api.Vault, *names: str) -> None:
     for name in names:
         if name in _names(vault):
             vault.delete(name)
+
+
+def _elsewhere(place: Path) -> api.Vault:
+    return api.open(place / "elsewhere" / ".casvault", threads=1)
+
+
+def _ahead_elsewhere(vault: api.Vault, place: Path) -> None:
+    shutil.copytree(place / ".casvault", place / "elsewhere" / ".casvault")
+    _elsewhere(place).snapshot(place / MODEL, name="fourth", patience=Patience(0.0))
+
+
+def _travel(vault: api.Vault, place: Path, way: Callable[[Remote, Remote, SyncOptions], object]) -> None:
+    there = _elsewhere(place)
+    assert there.verify(read_data=True).ok
+    with LocalRemote(vault) as here, LocalRemote(there) as other:
+        way(here, other, SyncOptions())
 
 
 COMMANDS: dict[str, Command] = {
@@ -104,6 +123,18 @@ COMMANDS: dict[str, Command] = {
         ("edit", "first", "--notes", "changed", "--tag", "t", "--pin"),
         lambda v, p: v.edit("first", notes="changed", pinned=True, tag=["t"]),
         lambda v, p: v.find("first").label.notes == "changed" and v.find("first").label.pinned,
+    ),
+    "pull": Command(
+        ("pull", "elsewhere/.casvault"),
+        lambda v, p: _travel(v, p, pull),
+        lambda v, p: "fourth" in _names(v),
+        _ahead_elsewhere,
+    ),
+    "push": Command(
+        ("push", "elsewhere/.casvault"),
+        lambda v, p: _travel(v, p, push),
+        lambda v, p: _names(_elsewhere(p)) == _names(v) and _elsewhere(p).verify(read_data=True).ok,
+        lambda v, p: api.init(p / "elsewhere" / ".casvault"),
     ),
     "import": Command(
         ("import", "workspace/model"),
