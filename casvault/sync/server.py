@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO
 
 from casvault.codecs import Bytes
-from casvault.errors import BrokenLink, CasvaultError, Locked, MissingObject, RemoteError
+from casvault.errors import BrokenLink, CasvaultError, Locked, MissingObject, RemoteError, StorageError
 from casvault.objects import ObjectName
 from casvault.sync.frames import (
     GREETING,
@@ -123,7 +123,8 @@ class _Server:
         slot = _text(request, "slot")
         if slot not in SLOTS:
             raise RemoteError("a request was sent that is no part of the protocol.")
-        with suppress(Locked):
+        # In a vault on a disk that can only be read there is nothing to wait for.
+        with suppress(Locked, StorageError):
             wait = _WAIT if request.head.get("again") is True else 0.0
             self._held.enter_context(self._local.vault.locks.one(f"transfer-{slot}", wait))
         self._wire.send({"parts": [[*name, had] for name, had in self._parts.every().items()]})

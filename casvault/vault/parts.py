@@ -58,7 +58,8 @@ class Parts:
             if entry.name.startswith(_PREFIX) and is_digest(digest):
                 name, data, since = self._read(digest)
                 if name is None or not 0 <= time.time() - since <= _LIFETIME:
-                    self._backend.delete(_blob(digest))
+                    with suppress(CasvaultError):
+                        self._backend.delete(_blob(digest))
                 else:
                     found[name] = len(data)
         return found
