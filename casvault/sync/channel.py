@@ -67,6 +67,7 @@ class Channel:
         self._out: Queue[tuple[dict[str, Any], Sequence[Bytes]] | None] = Queue(_WAITING)
         self._in: Queue[Item] = Queue(_WAITING)
         self._failure: CasvaultError | None = None
+        self._deaf_since: float | None = None
         self._closed = False
         self.beginnings: dict[ObjectName, Bytes] = {}
         """First bytes of objects of which only the rest was asked for."""
@@ -104,7 +105,7 @@ class Channel:
         """Let go what was sent, then end; what cannot go any more is dropped."""
         self._closed = True
         with suppress(Full):
-            self._out.put(None, timeout=0 if self.broken else _LEAVE)
+            self._out.put(None, timeout=_LEAVE)
         self._threads[0].join(_LEAVE)
         if self._threads[0].is_alive():
             self._cut()
@@ -131,6 +132,8 @@ class Channel:
         return self._wire.received, self._wire.written >> 16
 
     def _hopeless(self, silent: float, waited: float) -> str | None:
+        if self._deaf_since is not None and time.monotonic() - self._deaf_since > _LEAVE:
+            return "the connection ended."
         if silent > SILENCE:
             return f"nothing was heard for {silent:.0f} s, so the connection was ended."
         if waited > PATIENCE:
@@ -139,12 +142,14 @@ class Channel:
 
     def _write(self) -> None:
         while (item := self._out.get()) is not None:
-            if self._failure is None:
-                try:
+            try:
+                if self._failure is None and self._deaf_since is None:
                     self._wire.send(*item)
-                except RemoteError as error:
-                    # What the other side said before it went is more telling: the reader comes to it.
-                    self._failure = self._failure or (None if isinstance(error, BrokenLink) else error)
+            except BrokenLink:
+                # What the other side said before it went is more telling: there is some time to hear it.
+                self._deaf_since = time.monotonic()
+            except RemoteError as error:
+                self._failure = error
 
     def _read(self) -> None:
         try:

@@ -60,6 +60,11 @@ class FarRemote(Remote):
         """Bytes that went over the connection, both ways."""
         return self._before + self._channel.moved
 
+    @property
+    def begun(self) -> int:
+        """Bytes of objects whose transfer broke off, on either side."""
+        return sum(self._parts.values()) + (len(self._part[1]) if self._part is not None else 0)
+
     def reconnect(self) -> None:
         """Reach it anew where the connection broke."""
         if not self._channel.broken:

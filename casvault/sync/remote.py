@@ -97,6 +97,11 @@ class Remote(ABC):
     def wire_bytes(self) -> int:
         """Bytes that went to it and came from it so far."""
 
+    @property
+    def begun(self) -> int:
+        """Bytes of objects whose transfer broke off, and of which only the rest will be sent."""
+        return 0
+
     @abstractmethod
     def state(self) -> State:
         """Return which snapshots and labels there are."""

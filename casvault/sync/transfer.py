@@ -146,7 +146,7 @@ class _Transfer:
         self._carried: set[str] = set()
         self._committed: str | None = None
         self._committing: Commit | None = None
-        self._mark = self._last_mark = (0, 0)
+        self._mark = self._last_mark = (0, 0, 0)
 
     def run(self) -> None:
         """Plan, and do it; what is wrong with one snapshot keeps no other. Raises BrokenLink as well."""
@@ -173,6 +173,7 @@ class _Transfer:
                 self._send(sending)
             except (DamageError, NotFound) as error:
                 self._result.failed[sending.id] = str(error)
+                self._committing = None
                 # What was sent after it and went wrong as well is no fault of the next one.
                 with suppress(DamageError):
                     self._target.settle()
@@ -235,14 +236,14 @@ class _Transfer:
                 continue
             self._committing = commit if sending.new else None
             outcome = self._target.commit(commit)
-            self._committing = None
             if outcome.refused is not None:
+                self._committing = None
                 (self._result.conflicts if outcome.conflict else self._result.refused)[sending.id] = outcome.refused
                 self._target.withdraw(sending.id)
                 return
             if not outcome.missing and self._target.standing(digests).depths.keys() >= digests:
                 self._carried -= digests
-                self._committed = sending.id
+                self._committing, self._committed = None, sending.id
                 self._count(commit, new=sending.new)
                 return
         raise DamageError(f"what snapshot {sending.id} needs did not stay in {self._target.title}; try again.")
@@ -263,7 +264,8 @@ class _Transfer:
         self._withdraw()
         announced = time.monotonic()
         standing = self._target.standing(here)
-        self._mark = (len(self._result.snapshots) + self._result.labels, len(standing.depths))
+        done = len(self._result.snapshots) + self._result.labels
+        self._mark = (done, len(standing.depths), self._source.begun + self._target.begun)
         wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
         asked: deque[Wanted] = deque()
 
