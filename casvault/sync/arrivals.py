@@ -14,9 +14,11 @@ the object is on the disk.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from math import inf
 
 from casvault.codecs import Bytes, codec_of
 from casvault.digest import digest_of, is_digest
@@ -31,6 +33,9 @@ __all__ = ["Arrivals", "graph_of"]
 _FLUSH_THREADS = 8
 _ROOM = 32 << 20
 """Stored bytes that are on their way to the disk before the sender has to wait."""
+
+_LATELY = 1200.0
+"""Seconds: far less than an announcement counts, which keeps gc away."""
 
 _ASIDE = 256
 """Bytes that an object takes besides its own."""
@@ -61,6 +66,7 @@ class Arrivals:
         self._recent = Recent(_KEPT)
         self._coming: dict[ObjectName, int] = {}
         """What was found to be in order and is on its way to the disk, with the bases behind it."""
+        self._flushed: dict[ObjectName, float] = {}
         self._waiting: list[Arrival] = []
         self._under_way = 0
         self._failure: BaseException | None = None
@@ -95,6 +101,10 @@ class Arrivals:
             failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+    def is_on_disk(self, name: ObjectName) -> bool:
+        """Tell whether an object was put on the disk here, so lately that nobody can have written it anew since."""
+        return time.monotonic() - self._flushed.get(name, -inf) < _LATELY
 
     def close(self) -> None:
         """End the workers; what they are at is finished, or left out as a whole."""
@@ -234,8 +244,10 @@ class Arrivals:
             for name, data in portion:
                 batch.put(name.blob, [data])
             batch.flush()
+        now = time.monotonic()
         for name, _ in portion:
             objects.note(name)
+            self._flushed[name] = now
 
 
 def _size(portion: Sequence[Arrival]) -> int:
