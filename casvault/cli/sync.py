@@ -34,6 +34,7 @@ def command(
     if as_json:
         both = {**sent.to_json("sent"), **received.to_json("received")}
         both["wire_bytes"] = sent.wire_bytes + received.wire_bytes
+        both["retries"] = sent.retries + received.retries
         both["seconds"] = round(sent.seconds + received.seconds, 3)
         for key in ("refused", "conflicts", "failed"):
             both[key] = {**getattr(sent, key), **getattr(received, key)}

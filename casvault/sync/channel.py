@@ -30,6 +30,7 @@ PATIENCE = 1800.0
 """Seconds that an answer may take while the other side does nothing but show life."""
 
 _TICK = 0.25
+_POLL = 0.01
 _LOT = 4 << 20
 """Bytes of objects that are handed over together."""
 
@@ -157,6 +158,9 @@ class Channel:
             while (heading := self._wire.heading()) is not None:
                 if "names" not in heading.head:
                     self._hand(self._wire.rest(heading))
+                    # Of large ones none is read ahead: who sends what nobody asked for fills no memory with it.
+                    while heading.size > _LOT and not self._in.empty() and not self._closed:
+                        time.sleep(_POLL)
                     continue
                 lot, size = list[Arrival](), 0
                 try:
