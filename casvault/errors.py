@@ -11,6 +11,7 @@
     ├── StorageError               exit 1   the disk or the backend failed
     ├── Unhealthy                  exit 1   the model that was examined is suspect or broken
     ├── RemoteError                exit 1   a vault elsewhere cannot be reached, or does not keep to the protocol
+    │   └── BrokenLink             exit 1   the connection to it broke, or nothing came over it for too long
     ├── PartialResult              exit 3   some of what was asked was done, some was not
     ├── NoVault                    exit 10  there is no vault here, or it is not one
     │   └── UnsupportedVault       exit 10  the vault is of a newer format, or needs a feature unknown here
@@ -33,6 +34,7 @@ from __future__ import annotations
 __all__ = [
     "AmbiguousError",
     "BadManifest",
+    "BrokenLink",
     "Cancelled",
     "CasvaultError",
     "DamageError",
@@ -92,6 +94,10 @@ class Unhealthy(CasvaultError):
 
 class RemoteError(CasvaultError):
     """A vault elsewhere cannot be reached, or does not keep to the protocol."""
+
+
+class BrokenLink(RemoteError):
+    """The connection to a vault elsewhere broke, or nothing came over it for too long; to try again may help."""
 
 
 class PartialResult(CasvaultError):

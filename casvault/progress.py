@@ -27,6 +27,9 @@ class Progress:
         """Count ``amount`` more bytes as done; raises Cancelled when the caller asked to stop."""
         self.check()
 
+    def whole(self, done: int, total: int) -> None:
+        """Say that ``done`` of ``total`` bytes of models are there; what is advanced may be much less than these."""
+
     def message(self, text: str) -> None:
         """Say something once, such as what is being waited for."""
 

@@ -18,6 +18,7 @@ CODES = {
     "StorageError": 1,
     "Unhealthy": 1,
     "RemoteError": 1,
+    "BrokenLink": 1,
     "PartialResult": 3,
     "NoVault": 10,
     "UnsupportedVault": 10,

@@ -37,7 +37,7 @@ def frame(head: object, body: bytes = b"") -> bytes:
     return struct.pack("<II", len(text), len(body)) + text + body
 
 
-HELLO = GREETING + frame({"uuid": "x", "max_depth": 2})
+HELLO = GREETING + frame({"uuid": "x", "max_depth": 2}) + frame({"parts": []})
 
 
 def saying(data: bytes, *, ends: bool = False) -> Callable[[BinaryIO, BinaryIO], None]:
@@ -138,7 +138,7 @@ def test_objects_that_do_not_add_up() -> None:
         ({}, b""),
         ({"names": 1}, pack_names([name._replace(size=1 << 60)])),
     ):
-        with behind(saying(HELLO + frame(head, body))) as far, pytest.raises(RemoteError, match="add up"):
+        with behind(saying(HELLO + frame(head, body))) as far, pytest.raises(RemoteError, match=r"add up|no part"):
             next(far.read([[]]))
 
 
@@ -243,6 +243,13 @@ def test_the_real_locks_are_taken(line: Line, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(locks, "SHARED_WAIT", 0.2)
     with end(line.vault, "wire") as far, line.vault.locks.alone("a test"), pytest.raises(Locked, match="a test"):
         far.closure(["0" * 64])
+
+
+def test_more_names_than_anybody_has_are_not_taken_apart(line: Line) -> None:
+    digests, names = bytes(32 * 450_001), bytes(72 * 450_001)
+    for request in (frame({"do": "closure"}, digests), frame({"do": "read", "alone": []}, names)):
+        with pytest.raises(RemoteError, match="than the protocol allows"):
+            asked(line.vault, request)
 
 
 def test_more_than_a_frame_holds_is_not_sent() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -226,6 +227,8 @@ def test_deletions_travel_only_when_asked(vault: api.Vault, other: api.Vault, ki
     vault.delete(collected, gc=True)
     other.edit(pinned, pinned=True)
     vault.delete(gone, pinned, newer)
+    # Of two changes in one millisecond it is not known which was first.
+    time.sleep(0.005)
     other.edit(newer, name="renamed later")
     result = pushed(vault, other, kind=kind)
     assert (result.deleted, len(other.snapshots())) == ([], 7)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from casvault.cli.text import plain
+from casvault.cli.text import plain, size
 from casvault.progress import Progress
 
 __all__ = ["BarProgress"]
@@ -22,6 +22,7 @@ class BarProgress(Progress):
         self._bar: Any = None
         self._lock = threading.Lock()
         self._said = ""
+        self._beside = ""
 
     def start(self, task: str, total: int | None) -> None:
         """Begin a bar."""
@@ -35,6 +36,7 @@ class BarProgress(Progress):
                 leave=False,
                 dynamic_ncols=True,
                 mininterval=0.1,
+                postfix=self._beside or None,
             )
 
     def advance(self, amount: int) -> None:
@@ -43,6 +45,13 @@ class BarProgress(Progress):
         with self._lock:
             if self._bar is not None:
                 self._bar.update(amount)
+
+    def whole(self, done: int, total: int) -> None:
+        """Show it beside the bar."""
+        self._beside = f"{size(done)} of {size(total)} of models"
+        with self._lock:
+            if self._bar is not None:
+                self._bar.set_postfix_str(self._beside)
 
     def message(self, text: str) -> None:
         """Print a line above the bar, once."""

@@ -17,8 +17,10 @@ __all__ = ["command"]
 @click.pass_obj
 def command(named: str | None, stdio: bool) -> None:
     """Answer the casvault at the other end of an SSH connection; nobody types this."""
+    from casvault.cli.memory import keep_memory
     from casvault.sync import serve
 
     if not stdio or sys.stdin.isatty():
         raise UsageError("`casvault serve --stdio` is what `ssh` starts for push and pull; it answers no person.")
+    keep_memory()
     serve(open_vault(named), sys.stdin.buffer, sys.stdout.buffer)

@@ -48,7 +48,7 @@ class Locks:
         return nullcontext()
 
     def one(self, what: str, wait: float = SHARED_WAIT) -> AbstractContextManager[None]:
-        """Be the only one in the vault that does ``what`` (letters only), whatever else goes on; raises Locked."""
+        """Be the only one in the vault that does ``what`` (a short word), whatever else goes on; raises Locked."""
         return nullcontext()
 
     def clear_cards(self) -> None:

@@ -23,6 +23,7 @@ from casvault.usage.holdings import Holdings, HoldingsReader
 from casvault.usage.ledger import Ledger
 from casvault.usage.usage import Survey, check_decided, survey
 from casvault.vault.heads import LABELS, SNAPSHOTS
+from casvault.vault.parts import Parts
 from casvault.vault.pending import PENDING, Pending
 from casvault.vault.roll import check_nothing_vanished
 from casvault.vault.vault import Vault
@@ -119,6 +120,7 @@ class Sweeper:
             if not plan.more:
                 self._clear()
                 self.vault.locks.clear_cards()
+                Parts(self.vault.backend).clear()
         self.vault.objects.forget()
         return plan
 

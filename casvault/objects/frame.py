@@ -86,7 +86,7 @@ class Frame:
         return [fields, raw_digest_of([fields, *payload]), *payload]
 
     @classmethod
-    def parse(cls, data: bytes, name: str, *, checked: bool = True) -> Frame:
+    def parse(cls, data: Bytes, name: str, *, checked: bool = True) -> Frame:
         """Read a frame and check it; ``name`` is the object's, for the message.
 
         Without ``checked`` its checksum is not looked at: for who checks the bytes that come out of it. Raises

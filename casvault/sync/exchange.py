@@ -24,6 +24,7 @@ class Exchange:
             **self.received.to_json(),
             "wire_bytes": self.sent.wire_bytes + self.received.wire_bytes,
             "seconds": round(self.sent.seconds + self.received.seconds, 3),
+            "retries": self.sent.retries + self.received.retries,
             "refused": {**self.sent.refused, **self.received.refused},
             "conflicts": {**self.sent.conflicts, **self.received.conflicts},
             "failed": {**self.sent.failed, **self.received.failed},

@@ -222,8 +222,19 @@ class LocalRemote(Remote):
         if not missing:
             # Another process may have renamed an object and not have flushed its folder yet.
             with self.vault.backend.batch(1 if self.vault.threads == 1 else 8) as batch:
-                batch.flush(sorted({folder_of(digest) for digest in graph.needs(digests)}))
+                batch.flush(
+                    sorted(
+                        {
+                            folder_of(digest)
+                            for digest in graph.needs(digests)
+                            if not self._is_on_disk(graph.chosen.get(digest))
+                        }
+                    )
+                )
         return missing
+
+    def _is_on_disk(self, name: ObjectName | None) -> bool:
+        return name is not None and self._arrivals is not None and self._arrivals.is_on_disk(name)
 
     def _write(self, name: str, data: bytes) -> None:
         self.vault.backend.write(name, data)

@@ -124,7 +124,21 @@ def plan_objects(
             each = wanted[digest]
             if each.name.base in wanted and not each.alone:
                 todo.append(str(each.name.base))
-    return sorted((wanted[digest] for digest in sent), key=lambda one: (depth[one.name.digest], one.name.digest))
+    return _in_order([wanted[digest] for digest in sorted(sent)])
+
+
+def _in_order(wanted: Sequence[Wanted]) -> list[Wanted]:
+    """Return objects so that each comes soon after its base: a receiver that decodes it has that at hand still."""
+    going = {each.name.digest for each in wanted}
+    leaning: dict[str | None, list[Wanted]] = {}
+    for each in wanted:
+        base = each.name.base if not each.alone and each.name.base in going else None
+        leaning.setdefault(base, []).append(each)
+    ordered, todo = list[Wanted](), leaning.pop(None, [])[::-1]
+    while todo:
+        ordered.append(todo.pop())
+        todo += leaning.pop(ordered[-1].name.digest, [])[::-1]
+    return ordered
 
 
 def portions_of(wanted: Sequence[Wanted], limit: Callable[[], int]) -> Iterator[list[Wanted]]:

@@ -101,6 +101,11 @@ class Remote(ABC):
     def wire_bytes(self) -> int:
         """Bytes that went to it and came from it so far."""
 
+    @property
+    def begun(self) -> int:
+        """Bytes of objects whose transfer broke off, and of which only the rest will be sent."""
+        return 0
+
     @abstractmethod
     def state(self) -> State:
         """Return which snapshots and labels there are."""
@@ -119,9 +124,9 @@ class Remote(ABC):
 
     @abstractmethod
     def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
-        """Yield each portion of objects; raises MissingObject where one is gone meanwhile.
+        """Yield the objects of the portions, in their order, some at a time; raises MissingObject where one is gone.
 
-        Who stops early closes it before anything else is asked.
+        Where the link breaks, what came whole is yielded first. Who stops early closes it before asking anything else.
         """
 
     @abstractmethod
@@ -181,6 +186,9 @@ class Remote(ABC):
         ``heads`` are the snapshots that are known to be there.
         """
         raise UsageError(f"what {self.title} takes cannot be told from here.")
+
+    def reconnect(self) -> None:  # noqa: B027 - most have no link that could break
+        """Reach it anew where the link to it broke; raises BrokenLink where that may work later."""
 
     @abstractmethod
     def close(self) -> None:

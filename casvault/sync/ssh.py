@@ -15,6 +15,7 @@ from typing import IO, BinaryIO, cast
 
 from casvault.errors import RemoteError, UsageError
 from casvault.sync.address import Address
+from casvault.sync.channel import Link
 from casvault.sync.far import FarRemote
 from casvault.sync.frames import Wire
 
@@ -48,19 +49,19 @@ def command_for(address: Address, program: str) -> list[str]:
 def connect_by_ssh(address: Address, program: str) -> FarRemote:
     """Return the vault at an ``ssh://`` address; raises RemoteError with what `ssh` or the far side said."""
     command = command_for(address, program)
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise RemoteError(f"cannot run {command[0]}: {error.strerror}; ssh:// needs it.") from error
-    link = _Link(process)
-    try:
-        return FarRemote(link.wire, address.url, link.close, link.told)
-    except BaseException:
-        link.close()
-        raise
+
+    def dial() -> Link:
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as error:
+            raise RemoteError(f"cannot run {command[0]}: {error.strerror}; ssh:// needs it.") from error
+        running = _Ssh(process)
+        return Link(running.wire, running.close, process.kill, running.told)
+
+    return FarRemote(dial, address.url)
 
 
-class _Link:
+class _Ssh:
     """A running `ssh`, and the end of what it complained about."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -83,20 +84,31 @@ class _Link:
 
     def close(self) -> None:
         """End the program: what it was asked is done, since every request was answered."""
-        for stream in (self._process.stdin, self._process.stdout):
-            with suppress(OSError, ValueError):
-                if stream is not None:
-                    stream.close()
+        _shut(self._process.stdin)
         try:
             self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _shut(self._process.stdout)
         self._listener.join(_PATIENCE)
-        if self._process.stderr is not None and not self._listener.is_alive():
-            self._process.stderr.close()
+        if not self._listener.is_alive():
+            _shut(self._process.stderr)
 
     def _listen(self, stream: IO[bytes]) -> None:
         with suppress(OSError, ValueError):
             while piece := stream.read1(4096):  # type: ignore[attr-defined]
                 self._said = (self._said + piece)[-_KEPT:]
+
+
+def _shut(stream: IO[bytes] | None) -> None:
+    """Close a stream, unless a thread is in it that does not come back: a child of `ssh` may hold the other end."""
+
+    def work() -> None:
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)

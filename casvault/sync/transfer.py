@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 
-from casvault.errors import DamageError, MissingObject, NotFound, UsageError
+from casvault.errors import BrokenLink, CasvaultError, DamageError, MissingObject, NotFound, UsageError
 from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
 from casvault.progress import Progress
+from casvault.sync.backoff import Backoff
 from casvault.sync.local import LocalRemote
-from casvault.sync.plan import Plan, Sending, plan_objects, plan_snapshots, portions_of
+from casvault.sync.plan import Sending, plan_objects, plan_snapshots, portions_of
 from casvault.sync.remote import Arrival, Commit, Remote, State, Wanted
+from casvault.sync.result import SyncOptions, SyncResult
 from casvault.vault.references import heads_of_model, resolve_snapshot
 
 __all__ = ["SyncOptions", "SyncResult", "pull", "push", "sync"]
@@ -37,64 +37,10 @@ _QUICK, _SLOW = 0.5, 2.0
 """Seconds for a portion: after a quick one the next is twice as large, after a slow one half as large."""
 
 _TRIES = 3
+_MOST_SURVEYED = 100
+"""Snapshots whose manifests are kept in memory at once."""
+
 _PAUSE = 0.2
-
-
-@dataclass(frozen=True)
-class SyncOptions:
-    """What travels: ``snapshots`` by reference, else all of ``model``, else all; ``latest`` only the newest whole one.
-
-    ``delete`` lets deletions and thinnings travel as well. ``limit_rate`` are bytes per second, None for no limit.
-    ``pause`` is asked between two snapshots: where it says so, the rest is left for another time.
-    """
-
-    snapshots: tuple[str, ...] = ()
-    model: str | None = None
-    latest: bool = False
-    delete: bool = False
-    dry_run: bool = False
-    limit_rate: int | None = None
-    pause: Callable[[], bool] | None = None
-
-
-@dataclass
-class SyncResult:
-    """What travelled one way: ids of ``snapshots``, how many ``objects`` of how many stored bytes, ``labels``.
-
-    ``way`` is sent or received. ``wire_bytes`` is all that went over the wire, both ways. ``refused``, ``conflicts``
-    and ``failed`` say by id why a snapshot stayed where it is.
-    """
-
-    snapshots: list[str] = field(default_factory=list)
-    objects: int = 0
-    object_bytes: int = 0
-    wire_bytes: int = 0
-    seconds: float = 0.0
-    labels: int = 0
-    deleted: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-    conflicts: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    dry_run: bool = False
-    way: str = "sent"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result for `--json`."""
-        way = self.way
-        return {
-            f"snapshots_{way}": len(self.snapshots),
-            f"objects_{way}": self.objects,
-            f"object_bytes_{way}": self.object_bytes,
-            f"labels_{way}": self.labels,
-            f"deletions_{way}": len(self.deleted),
-            way: self.snapshots,
-            "wire_bytes": self.wire_bytes,
-            "seconds": round(self.seconds, 3),
-            "refused": self.refused,
-            "conflicts": self.conflicts,
-            "failed": self.failed,
-            "dry_run": self.dry_run,
-        }
 
 
 def push(here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None) -> SyncResult:
@@ -125,15 +71,33 @@ def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progres
     # Between two vaults of this machine the wire is what one gets from the other.
     wires = [end for end in (source, target) if not isinstance(end, LocalRemote)] or [target]
     before = sum(end.wire_bytes for end in wires)
-    ours, theirs = source.state(), target.state()
-    ids = _chosen(source, ours, options)
-    plan = plan_snapshots(ours, theirs, ids, delete=options.delete)
-    result = SyncResult(refused=dict(plan.refused), conflicts=dict(plan.conflicts), dry_run=options.dry_run, way=way)
+    result = SyncResult(dry_run=options.dry_run, way=way)
     transfer = _Transfer(source, target, options, progress, result)
-    transfer.run(plan)
+    backoff = Backoff(options.retries, progress)
+    while True:
+        try:
+            transfer.run()
+            break
+        except BrokenLink as error:
+            if transfer.has_moved():
+                backoff.moved()
+            _reach_again((source, target), backoff, error)
+    result.retries = backoff.tries
     result.wire_bytes = sum(end.wire_bytes for end in wires) - before
     result.seconds = time.monotonic() - begun
     return result
+
+
+def _reach_again(ends: Sequence[Remote], backoff: Backoff, error: BrokenLink) -> None:
+    """Wait, and connect anew; raises what went wrong last where that was tried often enough."""
+    while True:
+        backoff.wait(error)
+        try:
+            for end in ends:
+                end.reconnect()
+            return
+        except BrokenLink as another:
+            error = another
 
 
 def _chosen(source: Remote, state: State, options: SyncOptions) -> set[str]:
@@ -157,7 +121,7 @@ def _chosen(source: Remote, state: State, options: SyncOptions) -> set[str]:
 
 
 class _Transfer:
-    """One run in one direction."""
+    """One run in one direction; after a link broke it can be run again, and goes on."""
 
     def __init__(
         self,
@@ -176,32 +140,77 @@ class _Transfer:
         self._pace = _Pace(options.limit_rate, progress)
         self._arrived: dict[str, int] = {}
         self._held: set[str] | None = None
+        self._known: dict[str, tuple[Commit, set[str]]] = {}
+        self._surveyed = False
         self._carried: set[str] = set()
         self._committed: str | None = None
+        self._committing: Commit | None = None
+        self._mark = self._last_mark = (0, 0, 0)
 
-    def run(self, plan: Plan) -> None:
-        """Do what was planned; what is wrong with one snapshot keeps no other."""
+    def run(self) -> None:
+        """Plan, and do it; what is wrong with one snapshot keeps no other. Raises BrokenLink as well."""
+        ours, theirs = self._source.state(), self._target.state()
+        self._acknowledge(theirs)
+        plan = plan_snapshots(ours, theirs, _chosen(self._source, ours, self._options), delete=self._options.delete)
+        self._result.refused |= plan.refused
+        self._result.conflicts |= plan.conflicts
+        self._logical_before = self._result.logical_bytes
+        self._sizes = {id: known.head.size for id, known in ours.snapshots.items()}
         if not self._options.dry_run:
             for id, stamp in plan.burials:
                 self._bury(id, stamp)
         else:
             self._result.deleted += [id for id, _ in plan.burials]
-        if self._options.snapshots or self._options.latest:
-            # Of what is chosen one by one a base that nobody chose would cost more than it saves.
-            self._held = set()
-            for sending in plan.sendings:
-                self._held |= _digests(self._source, sending)[1]
+        self._survey(plan.sendings)
+        logical = sum(self._sizes[sending.id] for sending in plan.sendings)
         for number, sending in enumerate(plan.sendings, 1):
             if number > 1 and self._options.pause is not None and self._options.pause():
                 break
             self._progress.check()
-            self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
+            self._progress.whole(self._result.logical_bytes, self._logical_before + logical)
+            if not self._surveyed:
+                self._progress.start(f"{self._verb} {number} of {len(plan.sendings)}", None)
             try:
                 self._send(sending)
             except (DamageError, NotFound) as error:
                 self._result.failed[sending.id] = str(error)
+                self._committing = None
+                # What was sent after it and went wrong as well is no fault of the next one.
+                with suppress(DamageError):
+                    self._target.settle()
         self._withdraw()
         self._progress.finish()
+
+    def _survey(self, sendings: Sequence[Sending]) -> None:
+        """Look how much all will be, as far as it is not too much to keep in mind, so that the time can be told."""
+        chosen = bool(self._options.snapshots or self._options.latest)
+        few = 1 < len(sendings) <= _MOST_SURVEYED and not self._options.dry_run
+        digests, self._known = set[str](), {}
+        for sending in sendings if few or chosen else ():
+            with suppress(DamageError, NotFound):
+                self._known[sending.id] = _digests(self._source, sending)
+                digests |= self._known[sending.id][1]
+        # Of what is chosen one by one a base that nobody chose would cost more than it saves.
+        self._held = digests if chosen else None
+        self._surveyed = few
+        if few:
+            names = self._source.closure(digests)
+            standing = self._target.standing([name.digest for name in names])
+            wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
+            total = sum(each.name.size for each in wanted)
+            self._progress.start(f"{self._verb} {len(sendings)} snapshots", total)
+
+    def has_moved(self) -> bool:
+        """Tell whether the run that ended found more at the receiver than the one before it."""
+        moved, self._last_mark = self._mark > self._last_mark, self._mark
+        return moved
+
+    def _acknowledge(self, theirs: State) -> None:
+        """Count a snapshot that was made real just before the link broke and nobody could say so."""
+        commit, self._committing = self._committing, None
+        if commit is not None and commit.id in theirs.snapshots:
+            self._committed = commit.id
+            self._count(commit, new=True)
 
     def _bury(self, id: str, stamp: str) -> None:
         outcome = self._target.bury(id, stamp, self._source.label(id, stamp))
@@ -211,10 +220,11 @@ class _Transfer:
             self._result.deleted.append(id)
 
     def _send(self, sending: Sending) -> None:
-        commit, digests = _digests(self._source, sending)
+        known = self._known.pop(sending.id) if sending.id in self._known else None
+        commit, digests = known or _digests(self._source, sending)
         if self._options.dry_run:
             self._look(digests)
-            self._count(sending, commit)
+            self._count(commit, new=sending.new)
             return
         for attempt in range(_TRIES):
             try:
@@ -225,15 +235,17 @@ class _Transfer:
                     raise
                 time.sleep(_PAUSE)
                 continue
+            self._committing = commit if sending.new else None
             outcome = self._target.commit(commit)
             if outcome.refused is not None:
+                self._committing = None
                 (self._result.conflicts if outcome.conflict else self._result.refused)[sending.id] = outcome.refused
                 self._target.withdraw(sending.id)
                 return
             if not outcome.missing and self._target.standing(digests).depths.keys() >= digests:
                 self._carried -= digests
-                self._committed = sending.id
-                self._count(sending, commit)
+                self._committing, self._committed = None, sending.id
+                self._count(commit, new=sending.new)
                 return
         raise DamageError(f"what snapshot {sending.id} needs did not stay in {self._target.title}; try again.")
 
@@ -252,21 +264,31 @@ class _Transfer:
         self._target.announce(id, announcing)
         self._withdraw()
         announced = time.monotonic()
-        wanted = plan_objects(names, digests, self._target.standing(here), self._target.max_depth, self._held)
-        asked: deque[list[Wanted]] = deque()
+        standing = self._target.standing(here)
+        done = len(self._result.snapshots) + self._result.labels
+        self._mark = (done, len(standing.depths), self._source.begun + self._target.begun)
+        wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
+        asked: deque[Wanted] = deque()
 
         def portions() -> Iterator[list[Wanted]]:
             for portion in portions_of(wanted, lambda: self._pace.portion):
-                asked.append(portion)
+                asked.extend(portion)
                 yield portion
 
-        self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
-        with closing(self._source.read(portions())) as read:
-            for arrivals in read:
-                if time.monotonic() - announced > _RENEW:
-                    self._target.announce(id, announcing)
-                    announced = time.monotonic()
-                self._put(asked.popleft(), arrivals)
+        if not self._surveyed:
+            self._progress.start(f"{self._verb} {id[-6:]}", sum(each.name.size for each in wanted))
+        try:
+            with closing(self._source.read(portions())) as read:
+                for arrivals in read:
+                    if time.monotonic() - announced > _RENEW:
+                        self._target.announce(id, announcing)
+                        announced = time.monotonic()
+                    self._put([asked.popleft() for _ in range(min(len(asked), len(arrivals)))], arrivals)
+        except BrokenLink:
+            # What came whole is not sent again.
+            with suppress(CasvaultError):
+                self._target.settle()
+            raise
         self._target.settle()
 
     def _withdraw(self) -> None:
@@ -297,9 +319,11 @@ class _Transfer:
         self._result.objects += len(wanted)
         self._result.object_bytes += sum(each.name.size for each in wanted)
 
-    def _count(self, sending: Sending, commit: Commit) -> None:
-        if sending.new:
-            self._result.snapshots.append(sending.id)
+    def _count(self, commit: Commit, *, new: bool) -> None:
+        self._result.failed.pop(commit.id, None)
+        if new:
+            self._result.snapshots.append(commit.id)
+            self._result.logical_bytes += self._sizes[commit.id]
         self._result.labels += commit.label is not None
 
 

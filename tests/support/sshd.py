@@ -25,7 +25,8 @@ _WAIT = 10.0
 class Sshd:
     """A server that runs: ``url`` leads to a path there, ``ssh`` is the command that may log in.
 
-    ``program`` is a casvault there; what its shell says before anything else is in the file ``noise``.
+    ``program`` is a casvault there, ``noting`` one that writes its process id into the file ``pid`` first; what its
+    shell says before anything else is in the file ``noise``.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
@@ -36,7 +37,13 @@ class Sshd:
             f"#!/bin/sh\ncat {shlex.quote(str(self.noise))} 2>/dev/null\n"
             f'PYTHONPATH={shlex.quote(str(_ROOT))} exec {shlex.quote(sys.executable)} -m casvault "$@"\n'
         )
+        self.pid = folder / "pid"
+        self.noting = folder / "noting casvault"
+        self.noting.write_text(
+            f'#!/bin/sh\necho $$ >{shlex.quote(str(self.pid))}\nexec {shlex.quote(str(self.program))} "$@"\n'
+        )
         self.program.chmod(0o755)
+        self.noting.chmod(0o755)
         self.config = folder / "config"
         self.config.write_text(
             f"Host *\n  IdentityFile {folder / 'key'}\n  IdentitiesOnly yes\n  BatchMode yes\n"
@@ -44,8 +51,9 @@ class Sshd:
         )
         self.ssh = f"ssh -F {shlex.quote(str(self.config))}"
 
-    def url(self, path: Path) -> str:
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}{path}"
+    def url(self, path: Path, port: int | None = None) -> str:
+        """Return the address of a path there; ``port`` may lead to the server as well."""
+        return f"ssh://{getpass.getuser()}@127.0.0.1:{port or self.port}{path}"
 
 
 @contextlib.contextmanager
@@ -60,7 +68,7 @@ def sshd(folder: Path) -> Iterator[Sshd]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     (folder / "authorized_keys").write_text((folder / "key.pub").read_text())
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host_key.pub').read_text()}")
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:* {(folder / 'host_key.pub').read_text()}")
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder / 'host_key'}\nPidFile none\n"
         f"AuthorizedKeysFile {folder / 'authorized_keys'}\nStrictModes no\nUsePAM no\n"
