@@ -10,12 +10,58 @@ from pathlib import Path
 
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
+from casvault.api.locating import find_again, find_vault, models_near, path_to, place_for_vault
 from casvault.api.restoring import Restoring
 from casvault.api.taking import Taking
+from casvault.capture import Patience
+from casvault.check import VerifyResult
+from casvault.delete import DeleteResult
+from casvault.diff import Diff
+from casvault.gc import GcResult
+from casvault.manifest.manifest import Manifest
+from casvault.models import Model, Trainer
+from casvault.prune import PrunePlan, Rules
+from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
+from casvault.snapshot import SnapshotResult
+from casvault.snapshot.status import Status
+from casvault.thin import ThinResult
+from casvault.usage.usage import Usage
+from casvault.vault.head import Head
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
+from casvault.watch import Event, Rhythm, Watcher
 
-__all__ = ["Vault", "init", "open"]
+__all__ = [
+    "DeleteResult",
+    "Diff",
+    "Event",
+    "GcResult",
+    "Head",
+    "Manifest",
+    "Model",
+    "Patience",
+    "PrunePlan",
+    "RestoreOptions",
+    "RestorePlan",
+    "RestoreResult",
+    "Rhythm",
+    "Rules",
+    "SnapshotResult",
+    "Status",
+    "ThinResult",
+    "Trainer",
+    "Usage",
+    "Vault",
+    "VerifyResult",
+    "Watcher",
+    "find_again",
+    "find_vault",
+    "init",
+    "models_near",
+    "open",
+    "path_to",
+    "place_for_vault",
+]
 
 
 def init(path: str | Path) -> Vault:

@@ -9,6 +9,7 @@ from casvault.manifest.stamp import Stamp
 from casvault.models import Model, Trainer, find_trainers
 from casvault.restore import finish_interrupted
 from casvault.snapshot.status import Status, status
+from casvault.vault.fingerprint import fingerprint
 from casvault.vault.head import Head
 from casvault.vault.places import all_in_place, models_at, only
 from casvault.vault.references import heads_of_model, resolve_snapshot
@@ -43,13 +44,20 @@ class Finding(StoredVault):
         """
         return self.picture(self.show(reference))
 
-    def status(self, model: str | Path) -> Status:
+    def status(self, model: str | Path | Model) -> Status:
         """Return how a live model stands to its snapshots; raises NotFound, AmbiguousError, StorageError."""
-        return status(self, only(model, self.models(model)))
+        return status(self, self._model(model))
 
-    def trainers(self, model: str | Path) -> tuple[Trainer, ...] | None:
+    def trainers(self, model: str | Path | Model) -> tuple[Trainer, ...] | None:
         """Return the processes that may be training ``model``; None where that cannot be known."""
-        return find_trainers(only(model, self.models(model)))
+        return find_trainers(self._model(model))
+
+    def fingerprint(self, *models: Model) -> str:
+        """Return a text that changes when a snapshot, a label or a file of ``models`` comes, goes or is written anew.
+
+        Reads names and times only. Raises StorageError.
+        """
+        return fingerprint(self, models)
 
     def finish_interrupted(self) -> list[str]:
         """Finish restores into which a crash came; return a sentence for each."""
@@ -62,6 +70,9 @@ class Finding(StoredVault):
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
         return all_in_place(self)
+
+    def _model(self, model: str | Path | Model) -> Model:
+        return model if isinstance(model, Model) else only(model, self.models(model))
 
     def _id(self, reference: str) -> str:
         """Return the id that is meant, also of a snapshot whose manifest is damaged, which has nothing but its id."""

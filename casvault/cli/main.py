@@ -46,6 +46,7 @@ COMMANDS = {
     "serve": ("serve", "Answer another casvault; `ssh` starts it."),
     "verify": ("verify", "Check that every snapshot can be restored."),
     "repair": ("repair", "Put aside what is damaged, and heal what can be healed."),
+    "panel": ("panel", "Show it all in a browser."),
     "demo": ("demo", "Show it all on a small model that is made for it."),
 }
 """Command -> its module in casvault.cli, which has it as ``command``, and its line in the help."""

@@ -1,0 +1,64 @@
+"""The application: everything put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from casvault.panel.activity import Activity
+from casvault.panel.changes import Changes
+from casvault.panel.desk import Desk
+from casvault.panel.guard import Door
+from casvault.panel.hub import Hub
+from casvault.panel.jobs import Job, Jobs
+from casvault.panel.pages import events, home
+from casvault.panel.panel import Panel
+from casvault.panel.problems import HANDLERS
+from casvault.panel.watches import Watches
+
+__all__ = ["make_app", "make_panel"]
+
+STATIC = Path(__file__).parent / "static"
+
+PAGES = (events, home)
+"""The modules whose ``ROUTES`` are served."""
+
+
+def make_panel(desk: Desk, door: Door | None = None) -> Panel:
+    """Return a panel of a desk, with nothing done in it yet."""
+    hub = Hub()
+    activity = Activity(hub)
+
+    def ended(job: Job) -> None:
+        desk.forget()
+        text = job.title if job.error is None else f"{job.title}: {job.error}"
+        activity.add(job.kind, text, outcome=job.state, command=job.command, model=job.model, job=job.id)
+
+    return Panel(desk, hub, activity, Jobs(hub, ended), Watches(hub, activity), door or Door())
+
+
+def make_app(panel: Panel) -> Starlette:
+    """Return the application of a panel, without the guard that has to stand before it."""
+    routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC), name="static")]
+    for module in PAGES:
+        routes += module.ROUTES
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        looking = asyncio.create_task(Changes(panel).run())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            panel.hub.close()
+            await asyncio.to_thread(panel.close)
+
+    app = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    app.state.panel = panel
+    return app

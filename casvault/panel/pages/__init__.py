@@ -1,0 +1,1 @@
+"""The pages of the panel, a module for each; every one has ``ROUTES``."""
