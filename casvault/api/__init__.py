@@ -14,12 +14,14 @@ from casvault.api.locating import find_again, find_vault, models_near, path_to, 
 from casvault.api.restoring import Restoring
 from casvault.api.taking import Taking
 from casvault.capture import Patience
-from casvault.check import VerifyResult
+from casvault.check import LastChecked, VerifyResult
 from casvault.delete import DeleteResult
 from casvault.diff import Diff
 from casvault.gc import GcResult
+from casvault.health.examine import Health
+from casvault.manifest.label import check_name, check_notes
 from casvault.manifest.manifest import Manifest
-from casvault.models import Model, Trainer
+from casvault.models import LossHistory, Model, Trainer
 from casvault.prune import PrunePlan, Rules
 from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
 from casvault.snapshot import SnapshotResult
@@ -37,6 +39,9 @@ __all__ = [
     "Event",
     "GcResult",
     "Head",
+    "Health",
+    "LastChecked",
+    "LossHistory",
     "Manifest",
     "Model",
     "Patience",
@@ -54,6 +59,8 @@ __all__ = [
     "Vault",
     "VerifyResult",
     "Watcher",
+    "check_name",
+    "check_notes",
     "find_again",
     "find_vault",
     "init",

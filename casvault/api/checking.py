@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from casvault.api.finding import Finding, path_or_none
-from casvault.check import VerifyResult, verify
+from casvault.check import LastChecked, VerifyResult, last_checked, verify
 from casvault.diff import Diff, diff
 from casvault.health.examine import Health, health
+from casvault.history import live_history, stored_history
+from casvault.models import LossHistory, Model
 from casvault.progress import Progress
 from casvault.repair import DropResult, RepairResult, drop_quarantine, plan_repair, repair
 
@@ -48,6 +50,17 @@ class Checking(Finding):
         Raises NotFound, AmbiguousError, IncompleteSave, DamageError, StorageError, Locked.
         """
         return health(self, what, progress)
+
+    def losses(self, what: str | Model) -> LossHistory:
+        """Return the losses of a snapshot, or of a live model that `models` returned, iteration by iteration.
+
+        Raises NotFound where there are none, AmbiguousError, DamageError, StorageError.
+        """
+        return live_history(what) if isinstance(what, Model) else stored_history(self, self.find(what))
+
+    def last_checked(self) -> LastChecked:
+        """Return what is known of when the stored bytes were last read and found whole; raises StorageError."""
+        return last_checked(self)
 
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""

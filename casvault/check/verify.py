@@ -20,7 +20,7 @@ from casvault.objects import ObjectName
 from casvault.progress import Progress
 from casvault.vault.vault import Vault
 
-__all__ = ["VerifyResult", "read_through", "verify"]
+__all__ = ["VerifyResult", "last_checked", "read_through", "verify"]
 
 _ID = 27
 """Characters of a snapshot's id, with which the names of its documents begin."""
@@ -98,6 +98,11 @@ def verify(
         affected=tuple(sorted(affected | {key[:_ID] for key in damage.documents})),
         last_checked=log.told(damage.objects),
     )
+
+
+def last_checked(vault: Vault) -> LastChecked:
+    """Return when the objects that are there were last read, as far as that is remembered; raises StorageError."""
+    return CheckLog(vault.backend).told(vault.objects.every())
 
 
 def read_through(

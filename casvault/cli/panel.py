@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.command("panel")
 @click.option("--model", metavar="MODEL", help="The model to show first, and whose vault to open.")
 @click.option("--host", default="127.0.0.1", metavar="HOST", help="Where to listen: 127.0.0.1, this machine alone.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="The port, 0 for any; else 8577 or any.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="The port, 0 for any; else 8577, or any.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @common
 @click.pass_obj

@@ -2,6 +2,7 @@
 
 from casvault.models.deepfacelab import DeepFaceLab
 from casvault.models.generic import Generic, generic_model
+from casvault.models.history import LossHistory
 from casvault.models.kind import Kind
 from casvault.models.model import Model, ModelFile, Scalar, State
 from casvault.models.resolve import find_again, find_models, kind_named, models_below, resolve
@@ -11,6 +12,7 @@ __all__ = [
     "DeepFaceLab",
     "Generic",
     "Kind",
+    "LossHistory",
     "Model",
     "ModelFile",
     "Scalar",

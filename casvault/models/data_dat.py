@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 
 from casvault.errors import FormatError
 from casvault.files.source import ByteSource
 from casvault.formats import FloatRows, float_rows, load_plain
+from casvault.models.history import LossHistory
 from casvault.models.losses import LOSS_WINDOW, loss_names, told
 from casvault.models.model import Scalar, State
 
-__all__ = ["LOSS_WINDOW", "read_state", "summary_iteration"]
+__all__ = ["LOSS_WINDOW", "read_history", "read_state", "summary_iteration"]
 
 _MAX_INT = 1 << 63
 _MAX_OPTIONS = 200
@@ -48,6 +50,20 @@ def read_state(source: ByteSource) -> State:
     loss, last, more = _losses(rows)
     best, doubts = told(rows, iteration) if loss is not None and rows is not None else (None, ())
     return State(iteration, loss, last, _options(data.get("options")), (*problems, *more), best, doubts)
+
+
+def read_history(source: ByteSource) -> LossHistory | None:
+    """Return the losses of a ``data.dat``, iteration by iteration; None where it tells none that can be read."""
+    try:
+        data = load_plain(source)
+        rows = float_rows(data.get("loss_history") or []) if isinstance(data, dict) else FloatRows(0, array("d"))
+    except (FormatError, OSError):
+        return None
+    if not isinstance(data, dict) or not len(rows) or rows.columns > _MAX_COLUMNS:
+        return None
+    last = data.get("iter")
+    first = last - len(rows) + 1 if type(last) is int and len(rows) <= last < _MAX_INT else 1
+    return LossHistory(tuple(loss_names(rows.columns)), first, rows.values)
 
 
 def summary_iteration(source: ByteSource) -> int | None:

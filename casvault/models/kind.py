@@ -12,6 +12,7 @@ from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
 from casvault.formats import Region
 from casvault.models.folder import absolute, check_entry, is_folder, listing
+from casvault.models.history import LossHistory
 from casvault.models.model import Model, ModelFile, State
 
 __all__ = ["Kind", "Parts", "check_name"]
@@ -104,6 +105,12 @@ class Kind(ABC):
         Never raises for what the bytes are: what cannot be read is None in the state, with a problem told.
         """
         return State()
+
+    def history(self, read: Callable[[str], ByteSource | None]) -> LossHistory | None:
+        """Return the losses of the training, iteration by iteration, None where they are not known; never raises for
+        what the bytes are.
+        """
+        return None
 
     def missing(self, roles: Collection[str], type: str | None, state: State) -> list[str]:
         """Return the roles that are not in ``roles`` and without which training would start anew in part."""

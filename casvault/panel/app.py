@@ -37,8 +37,16 @@ def make_panel(desk: Desk, door: Door | None = None) -> Panel:
 
     def ended(job: Job) -> None:
         desk.forget()
-        text = job.title if job.error is None else f"{job.title}: {job.error}"
-        activity.add(job.kind, text, outcome=job.state, command=job.command, model=job.model, job=job.id)
+        about = job.subject
+        activity.add(
+            about.kind,
+            f"{about.title}. {job.told}",
+            outcome=job.state,
+            command=about.command,
+            model=about.model,
+            snapshot=about.snapshot,
+            job=job.id,
+        )
 
     return Panel(desk, hub, activity, Jobs(hub, ended), Watches(hub, activity), door or Door())
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from casvault import api
-from casvault.api import Model, Status, Vault
+from casvault.api import Head, Model, Status, Usage, Vault
 from casvault.errors import CasvaultError, NotFound, NoVault
 
 __all__ = ["Desk", "desk_for", "key_of"]
@@ -36,6 +36,8 @@ class Desk:
         self._models: dict[str, Model] = {}
         self._looked: tuple[str, float] | None = None
         self._states: dict[str, tuple[float, Status]] = {}
+        self._counting = threading.Lock()
+        self._usage: tuple[str, Usage] | None = None
 
     @property
     def has_vault(self) -> bool:
@@ -90,9 +92,23 @@ class Desk:
         self._states[key] = (time.monotonic(), found)
         return found
 
+    def key_of_head(self, head: Head) -> str:
+        """Return the key of the model that a snapshot is of, in the place where it was."""
+        folder = self.vault.home / head.source
+        return _key(str(folder), head.model_name, str(head.document["model"]["kind"]))
+
+    def usage(self) -> Usage:
+        """Return what everything takes; believed until snapshots or labels change. Raises what `Vault.usage` raises."""
+        with self._counting:
+            state = self.vault.fingerprint()
+            if self._usage is None or self._usage[0] != state:
+                self._usage = state, self.vault.usage()
+            return self._usage[1]
+
     def forget(self) -> None:
         """Look at everything anew next time."""
         self._looked = None
+        self._usage = None
         self._states.clear()
 
     def finish_interrupted(self) -> list[str]:
@@ -105,7 +121,11 @@ class Desk:
 
 def key_of(model: Model) -> str:
     """Return the key of a model: 16 hex digits that stand for its place and name."""
-    return hashlib.sha256(f"{model.folder}\n{model.name}\n{model.kind}".encode()).hexdigest()[:16]
+    return _key(str(model.folder), model.name, model.kind)
+
+
+def _key(folder: str, name: str, kind: str) -> str:
+    return hashlib.sha256(f"{folder}\n{name}\n{kind}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def desk_for(named: str | None, working: Path, model: str | None = None) -> Desk:

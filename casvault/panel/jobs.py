@@ -13,14 +13,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from casvault.errors import Cancelled, CasvaultError, Locked, NotFound
 from casvault.panel.hub import Hub
 from casvault.progress import Progress
 
-__all__ = ["Job", "Jobs"]
+__all__ = ["Job", "Jobs", "Subject", "problem_of", "sentence_of"]
+
+R = TypeVar("R")
 
 _EVERY = 0.2
 """Seconds between two events that tell how far a job is."""
@@ -28,23 +31,32 @@ _MOST_RUNNING = 8
 _MOST_ENDED = 200
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a job is about: ``kind`` is the name of the command that does the same, ``title`` says it in words.
+
+    ``command`` is the whole command line, ``model`` the model's name, ``key`` its key, ``snapshot`` an id; or None.
+    """
+
+    kind: str
+    title: str
+    command: str | None = None
+    model: str | None = None
+    key: str | None = None
+    snapshot: str | None = None
+
+
 class Job(Progress):
     """One operation: a Progress that remembers what it is told, and says it on.
 
-    ``kind`` is the name of the command that does the same; ``title`` says it in words; ``command`` is the whole command
-    line. ``state`` is running, done, failed or cancelled. ``result`` is what the operation returned, ``error`` what it
-    raised. All amounts are bytes.
+    ``state`` is running, done, failed or cancelled. ``result`` is what the operation returned, ``error`` what it
+    raised, ``told`` the sentence that says it. All amounts are bytes.
     """
 
-    def __init__(
-        self, kind: str, title: str, command: str | None, model: str | None, tell: Callable[[Job], None]
-    ) -> None:
+    def __init__(self, subject: Subject, tell: Callable[[Job], None]) -> None:
         super().__init__()
         self.id = secrets.token_hex(6)
-        self.kind = kind
-        self.title = title
-        self.command = command
-        self.model = model
+        self.subject = subject
         self.started = datetime.now(timezone.utc)
         self.ended: datetime | None = None
         self.state = "running"
@@ -54,6 +66,7 @@ class Job(Progress):
         self.notes: list[str] = []
         self.result: Any = None
         self.error: CasvaultError | None = None
+        self.told = ""
         self.asked_to_stop = False
         self._tell = tell
         self._guard = threading.Lock()
@@ -108,10 +121,7 @@ class Job(Progress):
             left = None if rate is None or self.total is None else max(0.0, (self.total - self.done) / rate)
             return {
                 "id": self.id,
-                "kind": self.kind,
-                "title": self.title,
-                "command": self.command,
-                "model": self.model,
+                **vars(self.subject),
                 "state": self.state,
                 "stopping": self.asked_to_stop and self.running,
                 "started": _iso(self.started),
@@ -122,6 +132,7 @@ class Job(Progress):
                 "rate": rate,
                 "eta": left,
                 "messages": list(self.notes),
+                "told": self.told,
                 "result": self.result.to_json() if self.result is not None else None,
                 "error": problem_of(self.error) if self.error is not None else None,
             }
@@ -140,19 +151,16 @@ class Jobs:
 
     def start(
         self,
-        kind: str,
-        title: str,
-        work: Callable[[Job], Any],
-        *,
-        command: str | None = None,
-        model: str | None = None,
+        subject: Subject,
+        work: Callable[[Job], R],
+        told: Callable[[R], str] = lambda result: "Done.",
     ) -> Job:
         """Have ``work`` done in a thread; it gets the job, which is its Progress, and its result has ``to_json``.
 
-        Raises Locked where too much is under way already, or the panel ends.
+        ``told`` makes a sentence of the result. Raises Locked where too much is under way already, or the panel ends.
         """
-        job = Job(kind, title, command, model, lambda job: self._hub.publish("job", job.to_json(), job.id))
-        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {kind}")
+        job = Job(subject, lambda job: self._hub.publish("job", job.to_json(), job.id))
+        thread = threading.Thread(target=self._run, args=(job, work, told), name=f"job {subject.kind}")
         with self._lock:
             if self._closed:
                 raise Locked("the panel is ending; start it again.")
@@ -195,10 +203,11 @@ class Jobs:
         for thread in threads:
             thread.join()
 
-    def _run(self, job: Job, work: Callable[[Job], Any]) -> None:
+    def _run(self, job: Job, work: Callable[[Job], R], told: Callable[[R], str]) -> None:
         try:
-            job.result = work(job)
-            state = "done"
+            result = work(job)
+            job.told = told(result)
+            job.result, state = result, "done"
         except Cancelled as error:
             job.error, state = error, "cancelled"
         except CasvaultError as error:
@@ -208,6 +217,7 @@ class Jobs:
             if os.environ.get("CASVAULT_DEBUG"):
                 traceback.print_exception(error)
             job.error, state = CasvaultError(sentence_of(error)), "failed"
+        job.told = job.told if job.error is None else str(job.error)
         job.ended = datetime.now(timezone.utc)
         job.state = state
         self._ended(job)

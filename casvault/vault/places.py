@@ -64,9 +64,13 @@ def only(typed: str | Path, found: Sequence[Model], hint: str = "") -> Model:
 
 def _called(vault: Vault, name: str) -> list[Model]:
     found: list[Model] = []
+    seen: set[tuple[str, str]] = set()
     for head in reversed(vault.heads()):
-        if not is_model_name(name, head.model_name):
+        told = head.source, head.model_name
+        # One file of a folder is told from another only by the manifest.
+        if not is_model_name(name, head.model_name) or (told in seen and not head.document["model"]["single"]):
             continue
+        seen.add(told)
         place = _place(vault, head)
         try:
             found += [model for model in _at(vault, place, None) if model not in found] if place is not None else []
