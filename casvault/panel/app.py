@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from casvault.panel.activity import Activity
+from casvault.panel.api import routes
 from casvault.panel.changes import Changes
 from casvault.panel.desk import Desk
 from casvault.panel.guard import Door
@@ -26,7 +27,7 @@ __all__ = ["make_app", "make_panel"]
 
 STATIC = Path(__file__).parent / "static"
 
-PAGES = (events, home)
+PAGES = (routes, events, home)
 """The modules whose ``ROUTES`` are served."""
 
 
@@ -53,9 +54,9 @@ def make_panel(desk: Desk, door: Door | None = None) -> Panel:
 
 def make_app(panel: Panel) -> Starlette:
     """Return the application of a panel, without the guard that has to stand before it."""
-    routes: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC), name="static")]
+    every: list[BaseRoute] = [Mount("/static", StaticFiles(directory=STATIC), name="static")]
     for module in PAGES:
-        routes += module.ROUTES
+        every += module.ROUTES
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,6 +68,6 @@ def make_app(panel: Panel) -> Starlette:
             panel.hub.close()
             await asyncio.to_thread(panel.close)
 
-    app = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
+    app = Starlette(routes=every, exception_handlers=HANDLERS, lifespan=lifespan)
     app.state.panel = panel
     return app

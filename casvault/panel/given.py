@@ -21,7 +21,7 @@ __all__ = ["Given", "parse_body", "parse_query", "takes"]
 T = TypeVar("T")
 
 
-class Given(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of all that a request may bring; members that are not declared are refused."""
 
 

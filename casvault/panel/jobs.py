@@ -114,6 +114,10 @@ class Job(Progress):
         self._tell(self)
 
     def to_json(self) -> dict[str, Any]:
+        """Return how far it is, with its result."""
+        return {**self.summary(), "result": self.result.to_json() if self.result is not None else None}
+
+    def summary(self) -> dict[str, Any]:
         """Return how far it is; ``rate`` is in bytes per second, ``eta`` in seconds, both of the task under way."""
         with self._guard:
             seconds = time.monotonic() - self._begun
@@ -133,7 +137,6 @@ class Job(Progress):
                 "eta": left,
                 "messages": list(self.notes),
                 "told": self.told,
-                "result": self.result.to_json() if self.result is not None else None,
                 "error": problem_of(self.error) if self.error is not None else None,
             }
 
@@ -159,7 +162,7 @@ class Jobs:
 
         ``told`` makes a sentence of the result. Raises Locked where too much is under way already, or the panel ends.
         """
-        job = Job(subject, lambda job: self._hub.publish("job", job.to_json(), job.id))
+        job = Job(subject, lambda job: self._hub.publish("job", job.summary(), job.id))
         thread = threading.Thread(target=self._run, args=(job, work, told), name=f"job {subject.kind}")
         with self._lock:
             if self._closed:
@@ -221,7 +224,7 @@ class Jobs:
         job.ended = datetime.now(timezone.utc)
         job.state = state
         self._ended(job)
-        self._hub.publish("job", job.to_json(), job.id)
+        self._hub.publish("job", job.summary(), job.id)
         self._hub.publish("jobs", {"id": job.id})
 
     def _forget(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from casvault.panel.app import make_app, make_panel
@@ -38,6 +39,10 @@ class Opened:
         for thread in self.panel.jobs.threads():
             thread.join()
         return self.panel.jobs.get(id)
+
+    def panel_routes(self) -> list[Route]:
+        """Return the routes that are served."""
+        return [route for route in make_app(self.panel).routes if isinstance(route, Route)]
 
     def model(self) -> str:
         """Return the key of the only model."""

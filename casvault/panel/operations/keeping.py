@@ -11,7 +11,7 @@ from casvault.panel.jobs import Job, Subject
 from casvault.panel.panel import Panel
 from casvault.panel.words import size
 
-__all__ = ["delete", "edit", "gc", "prune", "thin", "undelete", "unthin"]
+__all__ = ["delete", "edit", "gc", "prune", "rules_of", "thin", "undelete", "unthin"]
 
 
 def edit(
