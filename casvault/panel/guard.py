@@ -122,10 +122,13 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(scope, Headers(scope=scope))
-        if refusal is not None:
-            await refusal(scope, receive, sealed)
-            return
-        await self._app(scope, _Bounded(receive), sealed)
+        if refusal is None:
+            body = b"" if scope["method"] in _READING else await _body(receive)
+            if body is not None:
+                await self._app(scope, _Replayed(body, receive), sealed)
+                return
+            refusal = _too_much(scope)
+        await refusal(scope, receive, sealed)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that is not to be handed on."""
@@ -142,7 +145,7 @@ class Guard:
             return _refuse(scope, 400, "the request has two lengths.")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal()) or int(length[:20]) > MAX_BODY:
-            return _refuse(scope, 413, f"a request may bring {MAX_BODY:,} bytes at most.")
+            return _too_much(scope)
         if method == "GET" and scope["path"] == "/":
             opened = self._opened(scope, headers)
             if opened is not None:
@@ -195,20 +198,32 @@ class Guard:
         return name in self._names or (self._any_address and _is_address(name))
 
 
-class _Bounded:
-    """Receives a body, and ends the request where it is longer than was allowed."""
+class _Replayed:
+    """Gives a body that was read already, then whatever comes."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
         self._receive = receive
-        self._size = 0
 
     async def __call__(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            if self._size > MAX_BODY:
-                return {"type": "http.disconnect"}
-        return message
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body of a request, None where it is longer than is allowed, or was cut off."""
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        pieces.append(message.get("body", b""))
+        if sum(map(len, pieces)) > MAX_BODY:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(pieces)
 
 
 def _foreign(method: str, headers: Headers, host: str) -> str | None:
@@ -229,6 +244,10 @@ def _refuse(scope: Scope, status: int, text: str) -> Response:
     if scope["path"].startswith("/api/"):
         return JSONResponse({"error": {"type": "Refused", "exit_code": 2, "message": text}}, status)
     return PlainTextResponse(f"casvault: {text}\n", status)
+
+
+def _too_much(scope: Scope) -> Response:
+    return _refuse(scope, 413, f"a request may bring {MAX_BODY:,} bytes at most.")
 
 
 def _content_type(headers: Headers) -> str:
