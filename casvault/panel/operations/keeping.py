@@ -147,5 +147,4 @@ def _note(panel: Panel, what: str, text: str, words: list[str], heads: Sequence[
         model=models.pop() if len(models) == 1 else None,
         snapshot=heads[0].id if len(heads) == 1 else None,
     )
-    panel.desk.forget()
-    panel.hub.publish("vault", {})
+    panel.changes.settle(head.id for head in heads)
