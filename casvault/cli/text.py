@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from casvault.figures import age, clock, iteration, loss, size
 from casvault.manifest.stamp import from_iso
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["age", "clock", "describe", "iteration", "losses", "plain", "size", "table"]
 
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ud800-\udfff]")
-_STEPS = (("year", 31_557_600), ("month", 2_629_800), ("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def plain(text: str) -> str:
@@ -24,44 +23,11 @@ def plain(text: str) -> str:
     return _UNSAFE.sub("?", text)
 
 
-def size(number: int) -> str:
-    """Write a number of bytes: 312 MB."""
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit in ("B", "kB") or value >= 99.95 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def age(then: datetime, now: datetime | None = None) -> str:
-    """Write how long ago ``then`` was: 2 hours ago."""
-    seconds = int(((now or datetime.now(timezone.utc)) - then).total_seconds())
-    for unit, length in _STEPS:
-        if seconds >= length:
-            count = seconds // length
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
-
-
-def clock(then: datetime, now: datetime | None = None) -> str:
-    """Write the local time of ``then``, with its date where that is not today's."""
-    local = then.astimezone()
-    today = (now or datetime.now(timezone.utc)).astimezone().date()
-    return local.strftime("%H:%M" if local.date() == today else "%Y-%m-%d %H:%M")
-
-
-def iteration(number: int | None) -> str:
-    """Write an iteration: Iter 50,000."""
-    return "-" if number is None else f"Iter {number:,}"
-
-
 def losses(values: dict[str, Any] | None) -> str:
     """Write losses: src 0.2134 dst 0.1987."""
     if not values:
         return "-"
-    parts = [f"{name} {value:.4f}" if value is not None else f"{name} ?" for name, value in values.items()]
-    return plain(" ".join(parts))
+    return plain(" ".join(f"{name} {loss(value)}" for name, value in values.items()))
 
 
 def describe(head: Head) -> str:
