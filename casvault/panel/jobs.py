@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from casvault.errors import Cancelled, CasvaultError, Locked, NotFound
 from casvault.panel.hub import Hub
+from casvault.panel.words import progress
 from casvault.progress import Progress
 
 __all__ = ["Job", "Jobs", "Subject", "problem_of", "sentence_of"]
@@ -120,7 +121,10 @@ class Job(Progress):
         return {**self.summary(), "result": self.result.to_json() if self.result is not None else None}
 
     def summary(self) -> dict[str, Any]:
-        """Return how far it is; ``rate`` is in bytes per second, ``eta`` in seconds, both of the task under way."""
+        """Return how far it is; ``rate`` is in bytes per second, ``eta`` in seconds, both of the task under way.
+
+        ``progress`` says the same in words.
+        """
         with self._guard:
             seconds = time.monotonic() - self._begun
             rate = self.done / seconds if self.running and self.done and seconds > 0 else None
@@ -137,6 +141,7 @@ class Job(Progress):
                 "total": self.total,
                 "rate": rate,
                 "eta": left,
+                "progress": progress(self.done, self.total, rate, left) if self.task is not None else "",
                 "messages": list(self.notes),
                 "told": self.told,
                 "error": problem_of(self.error) if self.error is not None else None,

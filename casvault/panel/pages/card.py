@@ -88,7 +88,7 @@ def card_of(head: Head, now: datetime | None = None) -> Card:
         marks=_marks(head),
         pinned=head.label.pinned,
         deleted=head.label.deleted,
-        picture=f"/api/snapshots/{head.id}/preview" if told.get("preview") else "",
+        picture=f"/pictures/{head.id}" if told.get("preview") else "",
         stamp=hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12],
     )
 

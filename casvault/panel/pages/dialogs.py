@@ -17,7 +17,6 @@ from casvault.api import Head, RestorePlan
 from casvault.errors import CasvaultError, TrainerRunning, UsageError
 from casvault.figures import age, size
 from casvault.panel.given import Given, takes
-from casvault.panel.jobs import Job
 from casvault.panel.operations import keeping, restoring, taking
 from casvault.panel.pages.card import card_of, title_of
 from casvault.panel.pages.work import job_page
@@ -28,7 +27,7 @@ from casvault.panel.words import moment_of, plural
 __all__ = ["ROUTES"]
 
 
-class _Create(Given):
+class _Create(Given, frozen=True):
     model: str
     name: str = ""
     notes: str = ""
@@ -36,33 +35,35 @@ class _Create(Given):
     incomplete: bool = False
 
 
-class _Restore(Given):
+class _Restore(Given, frozen=True):
     incomplete: bool = False
     unkept: bool = False
 
 
-class _Model(Given):
+class _Model(Given, frozen=True):
     model: str
 
 
-class _Edit(Given):
+class _Edit(Given, frozen=True):
     name: str = ""
     notes: str = ""
     tags: str = ""
     pinned: bool = False
 
 
-class _Ids(Given):
+class _Ids(Given, frozen=True):
     ids: list[str]
 
 
-class _Pin(Given):
+class _Pin(Given, frozen=True):
     pinned: bool
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a restore would do, in words. ``refusal`` says why it cannot be done now, ``kept`` where what is there is."""
+    """What a restore would do, in words. ``refusal`` says why it cannot be done now, ``kept`` where what is there is
+    kept.
+    """
 
     head: Head
     place: str
@@ -134,9 +135,7 @@ def restore(request: Request) -> Response:
 def restored(request: Request, form: _Restore) -> Response:
     """Begin to restore; answer with how far that is."""
     panel = panel_of(request)
-    job = restoring.restore(
-        panel, request.path_params["id"], backup=not form.unkept, allow_incomplete=form.incomplete
-    )
+    job = restoring.restore(panel, request.path_params["id"], backup=not form.unkept, allow_incomplete=form.incomplete)
     return job_page(request, job, "Restoring")
 
 
@@ -193,8 +192,8 @@ def edited(request: Request, form: _Edit) -> Response:
 def pinned(request: Request, form: _Pin) -> Response:
     """Pin a snapshot, or let go of it."""
     head = keeping.edit(panel_of(request), request.path_params["id"], pinned=form.pinned)
-    told = f"{title_of(head)} is pinned: nothing cleans it up." if form.pinned else f"{title_of(head)} is not pinned any more."
-    return page(request, "dialogs/done.html", told=told, undo="", ids=[])
+    state = "is pinned: nothing cleans it up." if form.pinned else "is not pinned any more."
+    return page(request, "dialogs/done.html", told=f"{title_of(head)} {state}", undo="", ids=[])
 
 
 def delete(request: Request) -> Response:

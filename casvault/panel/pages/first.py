@@ -30,7 +30,9 @@ def found_near(panel: Panel) -> list[Found]:
 
 def found(key: str, model: Model) -> Found:
     """Return what to say of a model that has no snapshot yet."""
-    return Found(key, model.name, model.type or "", str(model.folder), f"{plural(len(model.files), 'file')}, {_size(model)}")
+    return Found(
+        key, model.name, model.type or "", str(model.folder), f"{plural(len(model.files), 'file')}, {_size(model)}"
+    )
 
 
 def _size(model: Model) -> str:

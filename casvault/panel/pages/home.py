@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from casvault.errors import NotFound
 from casvault.figures import size
 from casvault.panel.given import Given, takes
 from casvault.panel.operations import taking
@@ -20,7 +21,7 @@ from casvault.panel.render import page
 __all__ = ["ROUTES"]
 
 
-class _Watch(Given):
+class _Watch(Given, frozen=True):
     on: bool = False
 
 
@@ -76,6 +77,15 @@ def watch(request: Request, form: _Watch) -> Response:
     return page(request, "dialogs/done.html", told=told, undo="", ids=[])
 
 
+def picture(request: Request) -> Response:
+    """Answer with the picture of a snapshot, which never changes."""
+    vault, id = panel_of(request).vault, request.path_params["id"]
+    data, told = vault.preview(id), vault.show(id).preview
+    if data is None or told is None:
+        raise NotFound(f"snapshot {id} has no picture.")
+    return Response(data, media_type=told.media_type, headers={"Cache-Control": "private, max-age=31536000, immutable"})
+
+
 def _asked(panel: Panel, query: Query) -> list[Any]:
     return list(panel.vault.snapshots(deleted=query.show == "deleted"))
 
@@ -98,5 +108,6 @@ ROUTES: list[BaseRoute] = [
     Route("/parts/live", live),
     Route("/parts/list", cards),
     Route("/parts/frees", frees),
+    Route("/pictures/{id}", picture),
     Route("/models/{key}/watch", watch, methods=["POST"]),
 ]

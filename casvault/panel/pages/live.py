@@ -159,7 +159,7 @@ def standing_of(status: Status) -> Standing:
 
 
 def _picture(head: Head | None) -> str:
-    return f"/api/snapshots/{head.id}/preview" if head is not None and head.document.get("preview") else ""
+    return f"/pictures/{head.id}" if head is not None and head.document.get("preview") else ""
 
 
 def _undo(vault: Vault, model: Model) -> str:

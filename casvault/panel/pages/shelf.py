@@ -139,11 +139,11 @@ class Choice:
 def shelf(heads: Sequence[Head], query: Query, now: datetime | None = None) -> Shelf:
     """Return a page of those ``heads`` (oldest first) that fit."""
     moment = now or datetime.now(timezone.utc)
-    fitting = [head for head in heads if query.fits(head)]
+    fitting = [head for head in heads if query.fits(head)][::-1]
     ranks: dict[tuple[str, str], int] = {}
-    for head in reversed(fitting):
+    for head in fitting:
         ranks.setdefault(_group(head), len(ranks))
-    ordered = sorted(reversed(fitting), key=lambda head: ranks[_group(head)])
+    ordered = sorted(fitting, key=lambda head: ranks[_group(head)])
     page = ordered[query.start : query.start + query.count]
     before = _group(ordered[query.start - 1]) if 0 < query.start <= len(ordered) else None
     groups = []
@@ -154,7 +154,10 @@ def shelf(heads: Sequence[Head], query: Query, now: datetime | None = None) -> S
     end = query.start + len(page)
     more = _join(query.text, f"start={end}") if end < len(ordered) else ""
     made = Shelf(tuple(groups), len(ordered), more, query.filters)
-    return made if groups or query.start else replace(made, **_emptiness(query))
+    if groups or query.start:
+        return made
+    why, way = _emptiness(query)
+    return replace(made, why=why, way=way)
 
 
 def choices(heads: Iterable[Head], query: Query) -> list[Choice]:
@@ -190,18 +193,16 @@ def _told(key: tuple[str, str], members: Sequence[Head]) -> str:
     return " · ".join([*parts, plural(len(members)), size(sum(head.size for head in members)), key[1]])
 
 
-def _emptiness(query: Query) -> dict[str, str]:
+def _emptiness(query: Query) -> tuple[str, str]:
+    """Say why nothing is shown, and what to do about it."""
     if query.show == "deleted" and not query.q:
-        return {
-            "why": "Nothing was deleted",
-            "way": "What you delete stays here, and can be brought back, until gc frees its space.",
-        }
+        return "Nothing was deleted", "What you delete stays here, and can be brought back, until gc frees its space."
     if query.filters:
-        return {"why": "No snapshot fits", "way": "Try fewer words, or look among all snapshots."}
-    return {
-        "why": "There are no snapshots yet",
-        "way": "Create the first one above. It takes what the trainer saved last, also while training goes on.",
-    }
+        return "No snapshot fits", "Try fewer words, or look among all snapshots."
+    return (
+        "There are no snapshots yet",
+        "Create the first one above. It takes what the trainer saved last, also while training goes on.",
+    )
 
 
 def _number(text: str | None, usual: int, most: int) -> int:
