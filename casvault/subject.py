@@ -36,7 +36,7 @@ from casvault.vault.places import models_at, only
 from casvault.vault.references import resolve_snapshot
 from casvault.vault.vault import Vault
 
-__all__ = ["StoredFile", "Subject", "SubjectFile", "open_subject", "stored_sources"]
+__all__ = ["StoredFile", "Subject", "SubjectFile", "open_subject", "snapshot_meant", "stored_sources"]
 
 _PATIENCE = Patience(10.0, allow_incomplete=True, still=2.0)
 """A save that is under way is waited out; what stays half-saved is what there is to look at."""
@@ -104,7 +104,7 @@ def open_subject(vault: Vault, what: str | Path, progress: Progress, *, hashed: 
     With ``hashed`` a live model is cut and hashed as a snapshot of it would be, which reads all of it. Raises NotFound,
     AmbiguousError, UsageError, StorageError, and at the end IncompleteSave where a live file was written to meanwhile.
     """
-    head = None if isinstance(what, Path) else _snapshot(vault, what)
+    head = snapshot_meant(vault, what)
     if head is not None:
         yield _stored(vault, head)
         return
@@ -119,8 +119,10 @@ def open_subject(vault: Vault, what: str | Path, progress: Progress, *, hashed: 
             raise IncompleteSave(f"{changed} was changed while it was read; try again when it is at rest.")
 
 
-def _snapshot(vault: Vault, text: str) -> Head | None:
+def snapshot_meant(vault: Vault, text: str | Path) -> Head | None:
     """Return the snapshot that ``text`` names, None where it rather names a live model; raises as references do."""
+    if isinstance(text, Path):
+        return None
     try:
         return resolve_snapshot(text, vault.heads())
     except NotFound:

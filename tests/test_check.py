@@ -206,7 +206,7 @@ def test_what_is_stranded_and_not_needed_is_no_damage(vault: api.Vault, monkeypa
 
 
 def test_samples_go_through_all_that_was_not_checked_for_longest(vault: api.Vault) -> None:
-    assert vault.verify().last_checked == (3, 3, None)
+    assert vault.verify().last_checked[:3] == (3, 3, None)
     never = []
     for _ in range(3):
         found = vault.verify(sample=0.01)

@@ -52,6 +52,21 @@ def test_it_lies_as_the_page_says(backend: Backend) -> None:
     assert len(body) == 32
 
 
+def test_it_tells_the_oldest_and_the_newest_check(backend: Backend, clock: list[int]) -> None:
+    assert CheckLog(backend).told([name(1)]).to_json() == {
+        "objects": 1,
+        "never_checked": 1,
+        "oldest_check": None,
+        "newest_check": None,
+    }
+    noted(backend, name(1))
+    clock[0] += 24
+    told = noted(backend, name(2)).told([name(1), name(2), name(3)])
+    assert tuple(told) == (3, 1, HOUR * 3600, (HOUR + 24) * 3600)
+    assert told.to_json()["oldest_check"] == "2025-11-24T16:00:00.000Z"
+    assert told.to_json()["newest_check"] == "2025-11-25T16:00:00.000Z"
+
+
 def test_objects_that_were_not_checked_for_longest_come_first(backend: Backend, clock: list[int]) -> None:
     for number in (1, 2, 3):
         clock[0] += 1
@@ -59,8 +74,8 @@ def test_objects_that_were_not_checked_for_longest_come_first(backend: Backend, 
     names = [name(number) for number in (3, 1, 4, 2)]
     assert CheckLog(backend).sample(names, 1.0) == [name(4), name(1), name(2), name(3)]
     assert CheckLog(backend).sample(names, 0.4) == [name(4), name(1)]
-    assert CheckLog(backend).told(names) == (4, 1, (HOUR + 1) * 3600)
-    assert CheckLog(backend).told([]) == (0, 0, None)
+    assert CheckLog(backend).told(names)[:3] == (4, 1, (HOUR + 1) * 3600)
+    assert CheckLog(backend).told([])[:3] == (0, 0, None)
 
 
 def test_what_was_never_checked_comes_in_any_order(backend: Backend) -> None:

@@ -19,9 +19,10 @@ from casvault.delete import DeleteResult
 from casvault.diff import Diff
 from casvault.gc import GcResult
 from casvault.health.examine import Health
+from casvault.history import LossHistory
 from casvault.manifest.label import check_name, check_notes
 from casvault.manifest.manifest import Manifest
-from casvault.models import LossHistory, Model, Trainer
+from casvault.models import Model, Trainer
 from casvault.prune import PrunePlan, Rules
 from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
 from casvault.snapshot import SnapshotResult

@@ -8,8 +8,9 @@ from casvault.api.finding import Finding, path_or_none
 from casvault.check import LastChecked, VerifyResult, last_checked, verify
 from casvault.diff import Diff, diff
 from casvault.health.examine import Health, health
-from casvault.history import live_history, stored_history
-from casvault.models import LossHistory, Model
+from casvault.history import LossHistory, losses
+from casvault.models import Model
+from casvault.models.losses import LOSS_WINDOW
 from casvault.progress import Progress
 from casvault.repair import DropResult, RepairResult, drop_quarantine, plan_repair, repair
 
@@ -27,6 +28,10 @@ class Checking(Finding):
         Never raises for damage: it is in the result. Raises UsageError, Locked, StorageError.
         """
         return verify(self, read_data=read_data, sample=sample, progress=progress)
+
+    def last_checked(self) -> LastChecked:
+        """Return when the stored objects were last read and found whole, by any `verify` or `repair`; reads none."""
+        return last_checked(self)
 
     def plan_repair(self, source: str | Path | None = None, *, progress: Progress | None = None) -> RepairResult:
         """Return what `repair` would do, without doing it; reads the whole vault, and what may heal it."""
@@ -51,17 +56,22 @@ class Checking(Finding):
         """
         return health(self, what, progress)
 
-    def losses(self, what: str | Model) -> LossHistory:
-        """Return the losses of a snapshot, or of a live model that `models` returned, iteration by iteration.
-
-        Raises NotFound where there are none, AmbiguousError, DamageError, StorageError.
-        """
-        return live_history(what) if isinstance(what, Model) else stored_history(self, self.find(what))
-
-    def last_checked(self) -> LastChecked:
-        """Return what is known of when the stored bytes were last read and found whole; raises StorageError."""
-        return last_checked(self)
-
     def diff(self, a: str | Path, b: str | Path, *, progress: Progress | None = None) -> Diff:
         """Return how ``b`` differs from ``a``, each a snapshot or a live model; raises what `health` raises."""
         return diff(self, a, b, progress)
+
+    def losses(
+        self,
+        what: str | Path | Model,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        points: int = 1000,
+        window: int = LOSS_WINDOW,
+    ) -> LossHistory:
+        """Return the losses of a snapshot, or of a live model, between two iterations, in at most ``points`` points.
+
+        Each has the lowest and the highest loss, and the mean over ``window`` iterations. A model without a history is
+        no error. Raises NotFound, AmbiguousError, UsageError, DamageError, StorageError.
+        """
+        return losses(self, what, first, last, points, window)

@@ -14,6 +14,7 @@ from casvault.manifest.stamp import Stamp
 from casvault.progress import Progress
 from casvault.prune import PrunePlan, Rules, plan_prune, prune
 from casvault.thin import ThinResult, old_snapshots, plan_thin, thin, unthin
+from casvault.usage.coding import Coding, coding
 from casvault.usage.usage import Usage, usage
 from casvault.vault.head import Head
 from casvault.vault.references import resolve_snapshot
@@ -63,6 +64,13 @@ class Keeping(Finding):
         Raises NotFound, AmbiguousError, DamageError where a manifest cannot be read, Locked, StorageError.
         """
         return usage(self, [self.find(reference).id for reference in references])
+
+    def coding(self) -> Coding:
+        """Return which codecs hold what is stored, and what each saves; of a large vault by a sample of the headers.
+
+        Raises DamageError where a manifest cannot be read, Locked, StorageError.
+        """
+        return coding(self)
 
     def plan_prune(self, rules: Rules, *, model: str | None = None, include_manual: bool = False) -> PrunePlan:
         """Return which snapshots, of all or of one model, ``rules`` keep and why, and what `prune` would free.

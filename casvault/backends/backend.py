@@ -123,6 +123,12 @@ class Backend(ABC):
             raise StorageError(f"{name} in the vault has more than {limit} bytes, which cannot be right.")
         return data
 
+    def read_start(self, name: str, length: int) -> bytes:
+        """Return the first ``length`` bytes of the blob ``name``, or all of a shorter one; raises as `read` does."""
+        _check(name)
+        with storage_errors(f"{name} in the vault"):
+            return self._read(name, length)[:length]
+
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Put ``data`` at ``name``, replacing what was there; raises NoSpace, StorageError."""
         _check(name)

@@ -13,11 +13,13 @@ import struct
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
 
 from casvault.backends import Backend
 from casvault.digest import digest_of
 from casvault.errors import CasvaultError
+from casvault.manifest.stamp import to_iso
 from casvault.objects import ObjectName
 
 __all__ = ["CheckLog", "LastChecked"]
@@ -33,12 +35,22 @@ _HOUR = 3600
 
 class LastChecked(NamedTuple):
     """Of ``objects`` objects ``never`` were not checked yet; ``oldest`` is when the check of another is longest ago,
-    in seconds since 1970, None where there is none.
+    ``newest`` when one was last checked, in seconds since 1970, None where there is none.
     """
 
     objects: int
     never: int
     oldest: int | None
+    newest: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "objects": self.objects,
+            "never_checked": self.never,
+            "oldest_check": _iso(self.oldest),
+            "newest_check": _iso(self.newest),
+        }
 
 
 class CheckLog:
@@ -83,7 +95,9 @@ class CheckLog:
             hour = known.get(_key(name))
             if hour is not None:
                 hours.append(hour)
-        return LastChecked(count, count - len(hours), min(hours) * _HOUR if hours else None)
+        if not hours:
+            return LastChecked(count, count, None)
+        return LastChecked(count, count - len(hours), min(hours) * _HOUR, max(hours) * _HOUR)
 
     def save(self, names: Iterable[ObjectName]) -> None:
         """Keep what is known of these objects, and what others wrote meanwhile; a disk that is full hinders nothing."""
@@ -100,6 +114,10 @@ class CheckLog:
     def _merged(self, hours: dict[int, int]) -> dict[int, int]:
         kept = {key: hour for key, hour in hours.items() if key not in self._dropped}
         return {**kept, **{key: hour for key, hour in self._noted.items() if key not in self._dropped}}
+
+
+def _iso(seconds: int | None) -> str | None:
+    return None if seconds is None else to_iso(datetime.fromtimestamp(seconds, timezone.utc))
 
 
 def _key(name: ObjectName) -> int:

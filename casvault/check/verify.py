@@ -101,7 +101,7 @@ def verify(
 
 
 def last_checked(vault: Vault) -> LastChecked:
-    """Return when the objects that are there were last read, as far as that is remembered; raises StorageError."""
+    """Return when what lies in the vault was last read and found whole, reading none of it; raises StorageError."""
     return CheckLog(vault.backend).told(vault.objects.every())
 
 

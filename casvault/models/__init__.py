@@ -2,17 +2,16 @@
 
 from casvault.models.deepfacelab import DeepFaceLab
 from casvault.models.generic import Generic, generic_model
-from casvault.models.history import LossHistory
 from casvault.models.kind import Kind
-from casvault.models.model import Model, ModelFile, Scalar, State
+from casvault.models.model import History, Model, ModelFile, Scalar, State
 from casvault.models.resolve import find_again, find_models, kind_named, models_below, resolve
 from casvault.models.trainer import Trainer, find_trainers
 
 __all__ = [
     "DeepFaceLab",
     "Generic",
+    "History",
     "Kind",
-    "LossHistory",
     "Model",
     "ModelFile",
     "Scalar",

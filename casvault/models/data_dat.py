@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
+from typing import Any
 
 from casvault.errors import FormatError
 from casvault.files.source import ByteSource
 from casvault.formats import FloatRows, float_rows, load_plain
-from casvault.models.history import LossHistory
 from casvault.models.losses import LOSS_WINDOW, loss_names, told
-from casvault.models.model import Scalar, State
+from casvault.models.model import History, Scalar, State
 
 __all__ = ["LOSS_WINDOW", "read_history", "read_state", "summary_iteration"]
 
@@ -30,46 +29,64 @@ _ITERATION = re.compile(rb"^[ \t=]*Current iteration:[ \t]*([0-9]{1,18})(?=[\s=]
 
 def read_state(source: ByteSource) -> State:
     """Return what a ``data.dat`` says; whatever cannot be read is None, with a problem told."""
-    try:
-        data = load_plain(source)
-    except (FormatError, OSError) as error:
-        return State(problems=(f"data.dat cannot be read: {_sentence(error)}.",))
-    if not isinstance(data, dict):
-        return State(problems=("data.dat cannot be read: it is not a dictionary.",))
+    data, problem = _load(source)
+    if data is None:
+        return State(problems=(problem,))
     problems = []
-    iteration = data.get("iter")
-    if type(iteration) is not int or not 0 <= iteration < _MAX_INT:
-        iteration = None
+    iteration = _iteration(data)
+    if iteration is None:
         problems.append("data.dat does not tell the iteration.")
-    rows = None
-    if data.get("loss_history") is not None:
-        try:
-            rows = float_rows(data["loss_history"])
-        except FormatError as error:
-            problems.append(f"the loss history in data.dat cannot be read: {_sentence(error)}.")
+    rows, problem = _rows(data)
+    problems += [problem] if problem else []
     loss, last, more = _losses(rows)
     best, doubts = told(rows, iteration) if loss is not None and rows is not None else (None, ())
     return State(iteration, loss, last, _options(data.get("options")), (*problems, *more), best, doubts)
 
 
-def read_history(source: ByteSource) -> LossHistory | None:
-    """Return the losses of a ``data.dat``, iteration by iteration; None where it tells none that can be read."""
-    try:
-        data = load_plain(source)
-        rows = float_rows(data.get("loss_history") or []) if isinstance(data, dict) else FloatRows(0, array("d"))
-    except (FormatError, OSError):
-        return None
-    if not isinstance(data, dict) or not len(rows) or rows.columns > _MAX_COLUMNS:
-        return None
-    last = data.get("iter")
-    first = last - len(rows) + 1 if type(last) is int and len(rows) <= last < _MAX_INT else 1
-    return LossHistory(tuple(loss_names(rows.columns)), first, rows.values)
+def read_history(source: ByteSource) -> History:
+    """Return the loss history of a ``data.dat``, or why there is none."""
+    data, problem = _load(source)
+    rows, unreadable = _rows(data) if data is not None else (None, problem)
+    iteration = _iteration(data) if data is not None else None
+    if rows is None or len(rows) == 0:
+        return History(iteration, reason=unreadable or "The loss history in data.dat is empty.")
+    if rows.columns > _MAX_COLUMNS:
+        return History(iteration, reason=_too_wide(rows.columns))
+    return History(iteration, rows)
 
 
 def summary_iteration(source: ByteSource) -> int | None:
     """Return the "Current iteration" of a ``summary.txt``; None when it tells none."""
     found = _ITERATION.search(source.read_at(0, _SUMMARY_HEAD))
     return None if found is None else int(found[1])
+
+
+def _load(source: ByteSource) -> tuple[dict[Any, Any] | None, str]:
+    """Return the dict, or None and a sentence that says what is wrong with it."""
+    try:
+        data = load_plain(source)
+    except (FormatError, OSError) as error:
+        return None, f"data.dat cannot be read: {_sentence(error)}."
+    return (data, "") if isinstance(data, dict) else (None, "data.dat cannot be read: it is not a dictionary.")
+
+
+def _iteration(data: dict[Any, Any]) -> int | None:
+    iteration = data.get("iter")
+    return iteration if type(iteration) is int and 0 <= iteration < _MAX_INT else None
+
+
+def _rows(data: dict[Any, Any]) -> tuple[FloatRows | None, str]:
+    """Return the loss history, None where there is none, with a sentence where it cannot be read."""
+    if data.get("loss_history") is None:
+        return None, ""
+    try:
+        return float_rows(data["loss_history"]), ""
+    except FormatError as error:
+        return None, f"the loss history in data.dat cannot be read: {_sentence(error)}."
+
+
+def _too_wide(columns: int) -> str:
+    return f"the loss history in data.dat has {columns} columns, which no trainer writes."
 
 
 def _losses(
@@ -80,7 +97,7 @@ def _losses(
         return None, None, []
     width = rows.columns
     if width > _MAX_COLUMNS:
-        return None, None, [f"the loss history in data.dat has {width} columns, which no trainer writes."]
+        return None, None, [_too_wide(width)]
     window = min(LOSS_WINDOW, len(rows))
     mean: dict[str, float | None] = {}
     last: dict[str, float | None] = {}

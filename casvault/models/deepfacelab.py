@@ -19,9 +19,8 @@ from casvault.files.source import ByteSource
 from casvault.formats import Region
 from casvault.formats.pickles import scan_pickle
 from casvault.models.data_dat import read_history, read_state, summary_iteration
-from casvault.models.history import LossHistory
 from casvault.models.kind import Kind, Parts, check_name
-from casvault.models.model import Model, ModelFile, State
+from casvault.models.model import History, Model, ModelFile, State
 from casvault.models.previews import face_batches, trainer_pictures
 from casvault.models.train_command import may_train
 
@@ -112,10 +111,10 @@ class DeepFaceLab(Kind):
             return State(problems=(f"{DATA} is not there, so iteration, losses and options are unknown.",))
         return read_state(source)
 
-    def history(self, read: Callable[[str], ByteSource | None]) -> LossHistory | None:
-        """Return the losses that ``data.dat`` keeps."""
+    def history(self, read: Callable[[str], ByteSource | None], type: str | None) -> History:
+        """Return the loss history in ``data.dat``."""
         source = read(DATA)
-        return None if source is None else read_history(source)
+        return read_history(source) if source is not None else History(reason=f"{DATA} is not there.")
 
     def missing(self, roles: Collection[str], type: str | None, state: State) -> list[str]:
         """Return ``data.dat`` and weights that are not there; "*.npy" are those of an unknown class."""

@@ -12,8 +12,7 @@ from casvault.files.names import model_path_problem
 from casvault.files.source import ByteSource
 from casvault.formats import Region
 from casvault.models.folder import absolute, check_entry, is_folder, listing
-from casvault.models.history import LossHistory
-from casvault.models.model import Model, ModelFile, State
+from casvault.models.model import History, Model, ModelFile, State
 
 __all__ = ["Kind", "Parts", "check_name"]
 
@@ -106,11 +105,11 @@ class Kind(ABC):
         """
         return State()
 
-    def history(self, read: Callable[[str], ByteSource | None]) -> LossHistory | None:
-        """Return the losses of the training, iteration by iteration, None where they are not known; never raises for
+    def history(self, read: Callable[[str], ByteSource | None], type: str | None) -> History:
+        """Return the losses that the model's own records have; ``read`` gives a role's bytes, or None. Never raises for
         what the bytes are.
         """
-        return None
+        return History(reason="The trainer of this model is not known, so where it keeps its losses is not either.")
 
     def missing(self, roles: Collection[str], type: str | None, state: State) -> list[str]:
         """Return the roles that are not in ``roles`` and without which training would start anew in part."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Model", "ModelFile", "Scalar", "State"]
+from casvault.formats import FloatRows
+
+__all__ = ["History", "Model", "ModelFile", "Scalar", "State"]
 
 Scalar = str | bool | int | float
 """The value of an option; a float is finite, an int fits into 64 bits."""
@@ -59,3 +61,15 @@ class State:
     problems: tuple[str, ...] = ()
     loss_best: dict[str, float] | None = None
     doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class History:
+    """The losses of a run, a row for each iteration; ``iteration`` is that of the last row, None where it is unknown.
+
+    ``rows`` is None where there are none, for the ``reason``, a sentence.
+    """
+
+    iteration: int | None = None
+    rows: FloatRows | None = None
+    reason: str | None = None

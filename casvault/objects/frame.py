@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from casvault.codecs import MAX_PLAIN_SIZE, Bytes, Layout
 from casvault.digest import DIGEST_SIZE, raw_digest_of
 from casvault.errors import DamageError, UnsupportedVault
 
-__all__ = ["HEADER_SIZE", "Frame"]
+__all__ = ["HEADER_SIZE", "Frame", "Outline"]
 
 _FIELDS = struct.Struct("<4sBBHIIQQ32s")
 _MAGIC = b"CVOB"
@@ -36,6 +37,21 @@ _NO_BASE = bytes(DIGEST_SIZE)
 
 HEADER_SIZE = _FIELDS.size + DIGEST_SIZE
 """Bytes of a frame's header; an object of this size or less is not one."""
+
+
+class Outline(NamedTuple):
+    """What a header alone tells: the codec, and the plain size in bytes; nothing of it is checked."""
+
+    codec: int
+    plain_size: int
+
+    @classmethod
+    def read(cls, header: bytes) -> Outline | None:
+        """Return what the first bytes of an object tell, None where they are not those of one."""
+        if len(header) < HEADER_SIZE or header[:4] != _MAGIC:
+            return None
+        _, _, codec, _, _, _, plain_size, _, _ = _FIELDS.unpack(header[: _FIELDS.size])
+        return cls(codec, plain_size)
 
 
 @dataclass(frozen=True)
