@@ -28,13 +28,15 @@ from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
 from casvault.snapshot import SnapshotResult
 from casvault.snapshot.status import Status
 from casvault.thin import ThinResult
-from casvault.usage.usage import Usage
+from casvault.usage.coding import Coding
+from casvault.usage.usage import Usage, VaultUsage
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
 from casvault.watch import Event, Rhythm, Watcher
 
 __all__ = [
+    "Coding",
     "DeleteResult",
     "Diff",
     "Event",
@@ -58,6 +60,7 @@ __all__ = [
     "Trainer",
     "Usage",
     "Vault",
+    "VaultUsage",
     "VerifyResult",
     "Watcher",
     "check_name",

@@ -1,0 +1,87 @@
+"""Charts: the losses of a model with its snapshots along them, and what the vault stores over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from casvault.api import Head
+from casvault.panel.given import Given, parse_query
+from casvault.panel.pages.saved import saved_by
+from casvault.panel.pages.subjects import Subject, live_subjects, stored_subjects, subject_of
+from casvault.panel.panel import Panel, panel_of
+from casvault.panel.render import page
+
+__all__ = ["ROUTES"]
+
+WINDOWS = (1, 20, 100, 500, 2000)
+"""Iterations that somebody may have the mean taken over."""
+
+
+class _Wanted(Given):
+    """What a curve is asked for with."""
+
+    of: str
+    first: int | None = None
+    last: int | None = None
+    points: int = 1000
+    window: int = 100
+
+
+def charts(request: Request) -> Response:
+    """Answer with the page of the charts; the figures come by themselves."""
+    panel = panel_of(request)
+    heads = panel.vault.snapshots() if panel.desk.has_vault else []
+    groups = list(_groups(panel, heads))
+    subjects = [subject for _, group in groups for subject in group]
+    wanted = request.query_params.get("of", "")
+    chosen = next((one for one in subjects if one.key == wanted), subjects[0] if subjects else None)
+    return page(request, "charts.html", groups=groups, chosen=chosen, windows=WINDOWS, snapshots=len(heads))
+
+
+def losses(request: Request) -> Response:
+    """Answer with the curve of a snapshot or a live model, as JSON."""
+    panel = panel_of(request)
+    wanted = parse_query(dict(request.query_params), _Wanted)
+    subject = subject_of(panel, wanted.of)
+    found = panel.vault.losses(
+        subject.path, first=wanted.first, last=wanted.last, points=wanted.points, window=wanted.window
+    )
+    return JSONResponse({**found.to_json(), "of": subject.key, "called": subject.title})
+
+
+def growth(request: Request) -> Response:
+    """Answer with what the vault stores over time, as JSON: for each snapshot, of it and all before it."""
+    usage = panel_of(request).vault.usage()
+    points: list[dict[str, Any]] = []
+    for one, point in zip(usage.snapshots, usage.growth, strict=True):
+        head = one.head
+        points.append({**point.to_json(), "id": head.id, "name": head.name, "model": head.model_name})
+    return JSONResponse({"points": points})
+
+
+def saved(request: Request) -> Response:
+    """Answer with what saves how much, as a fragment."""
+    vault = panel_of(request).vault
+    return page(request, "saved.html", saved=saved_by(vault.usage().vault, vault.coding()))
+
+
+def _groups(panel: Panel, heads: Sequence[Head]) -> Iterator[tuple[str, list[Subject]]]:
+    """Yield what curves there are: live models first, then the snapshots of each model."""
+    live = live_subjects(panel)
+    if live:
+        yield "Live models", live
+    for name in dict.fromkeys(head.model_name for head in reversed(heads)):
+        yield f"Snapshots of {name}", stored_subjects([head for head in heads if head.model_name == name])
+
+
+ROUTES: list[BaseRoute] = [
+    Route("/charts", charts),
+    Route("/charts/losses", losses),
+    Route("/charts/growth", growth),
+    Route("/charts/saved", saved),
+]
