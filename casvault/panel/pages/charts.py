@@ -56,7 +56,7 @@ def losses(request: Request) -> Response:
 
 def growth(request: Request) -> Response:
     """Answer with what the vault stores over time, as JSON: for each snapshot, of it and all before it."""
-    usage = panel_of(request).vault.usage()
+    usage = panel_of(request).desk.usage()
     points: list[dict[str, Any]] = []
     for one, point in zip(usage.snapshots, usage.growth, strict=True):
         head = one.head
@@ -66,8 +66,8 @@ def growth(request: Request) -> Response:
 
 def saved(request: Request) -> Response:
     """Answer with what saves how much, as a fragment."""
-    vault = panel_of(request).vault
-    return page(request, "saved.html", saved=saved_by(vault.usage().vault, vault.coding()))
+    panel = panel_of(request)
+    return page(request, "saved.html", saved=saved_by(panel.desk.usage().vault, panel.vault.coding()))
 
 
 def _groups(panel: Panel, heads: Sequence[Head]) -> Iterator[tuple[str, list[Subject]]]:

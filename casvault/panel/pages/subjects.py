@@ -5,6 +5,7 @@ Owns the invariant that an address names nothing but snapshots of the vault and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,38 +15,36 @@ from casvault.api import Head
 from casvault.errors import CasvaultError, NotFound
 from casvault.panel.panel import Panel
 
-__all__ = ["LIVE", "Subject", "is_live", "live_subjects", "stored_subjects", "subject_of"]
+__all__ = ["Subject", "is_live", "live_subjects", "stored_subjects", "subject_of"]
 
-LIVE = "live:"
-"""What an address puts before a model's key."""
+_KEY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
 class Subject:
     """A snapshot (``head``) or a live model: its name in an address, what it is called, and its model's name.
 
-    ``path`` is what the Python interface knows it by, ``words`` what the command line does.
+    ``path`` is what the Python interface knows it by.
     """
 
     key: str
     title: str
     model: str
     path: str | Path
-    words: str
     head: Head | None = None
 
 
 def is_live(key: str) -> bool:
-    """Tell whether a name in an address is that of a live model."""
-    return key.startswith(LIVE)
+    """Tell whether a name in an address is that of a live model: a snapshot's id is no such number."""
+    return _KEY.fullmatch(key) is not None
 
 
 def subject_of(panel: Panel, key: str) -> Subject:
     """Return what ``key`` stands for; raises NotFound."""
     if is_live(key):
-        model = panel.desk.model(key.removeprefix(LIVE))
+        model = panel.desk.model(key)
         path = api.path_to(model)
-        return Subject(key, f"{model.name} as it is now", model.name, path, str(path))
+        return Subject(key, f"{model.name} as it is now", model.name, path)
     heads = {head.id: head for head in panel.vault.snapshots()}
     if key not in heads:
         raise NotFound("there is no such snapshot any more; choose another one.")
@@ -62,7 +61,7 @@ def live_subjects(panel: Panel) -> list[Subject]:
     found = []
     for key in panel.desk.models():
         try:
-            found.append(subject_of(panel, LIVE + key))
+            found.append(subject_of(panel, key))
         except CasvaultError:
             continue
     return sorted(found, key=lambda one: one.model)
@@ -71,4 +70,4 @@ def live_subjects(panel: Panel) -> list[Subject]:
 def _stored(head: Head) -> Subject:
     place = "" if head.iteration is None else f", iteration {head.iteration:,}"
     name = head.name or f"Snapshot {head.id[-6:]}"
-    return Subject(head.id, f"{name}{place}", head.model_name, head.id, head.id, head)
+    return Subject(head.id, f"{name}{place}", head.model_name, head.id, head)
