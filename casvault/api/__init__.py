@@ -17,6 +17,7 @@ from casvault.capture import Patience
 from casvault.check import LastChecked, VerifyResult
 from casvault.delete import DeleteResult
 from casvault.diff import Diff
+from casvault.diff.report import FileChange, TensorChange, ValueChange
 from casvault.gc import GcResult
 from casvault.health.examine import Health
 from casvault.history import LossHistory
@@ -40,6 +41,7 @@ __all__ = [
     "DeleteResult",
     "Diff",
     "Event",
+    "FileChange",
     "GcResult",
     "Head",
     "Health",
@@ -56,9 +58,11 @@ __all__ = [
     "Rules",
     "SnapshotResult",
     "Status",
+    "TensorChange",
     "ThinResult",
     "Trainer",
     "Usage",
+    "ValueChange",
     "Vault",
     "VaultUsage",
     "VerifyResult",

@@ -1,75 +1,12 @@
 // The page of the charts: asks for the figures, draws them, and asks again when somebody looks closer or the vault
 // changes. What is chosen stands in the address, so that it is there again when the page is loaded anew.
 
+import { anchor, ask, excuse, key, link, table, whole } from "./figures.js";
+import { hear } from "./events.js";
 import { LossChart, shown } from "./losses.js";
 import { GrowthChart, bytes } from "./growth.js";
 
-const whole = new Intl.NumberFormat("en");
 const byId = (id) => document.getElementById(id);
-const link = (id) => `/#snapshot-${id}`;
-
-/** Ask for JSON; what goes wrong is an Error with the sentence that the panel gave. */
-export async function ask(address, signal) {
-  let answer;
-  try {
-    answer = await fetch(address, { headers: { Accept: "application/json" }, signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The panel does not answer any more. Start it again with `casvault panel`.");
-  }
-  if (answer.ok) return answer.json();
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  throw new Error(page.querySelector("[role=alert]")?.textContent.trim() || `The panel answered with ${answer.status}.`);
-}
-
-/** Say in the place of a chart why there is none. */
-function excuse(box, text, sign = "i-info") {
-  const made = document.createElement("div");
-  made.className = "plot-wait";
-  made.setAttribute("role", "status");
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon icon-l");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#${sign}`);
-  svg.append(use);
-  const words = document.createElement("p");
-  words.textContent = text;
-  made.append(svg, words);
-  box.replaceChildren(made);
-}
-
-/** A table of texts; `ends` are the columns with figures. */
-function table(heads, rows, ends) {
-  const made = document.createElement("table");
-  made.className = "table";
-  const row = (cells, kind) => {
-    const line = document.createElement("tr");
-    cells.forEach((text, index) => {
-      const cell = document.createElement(kind === "th" || index === 0 ? "th" : "td");
-      cell.scope = kind === "th" ? "col" : "row";
-      cell.classList.toggle("end", ends.includes(index));
-      if (text instanceof Node) cell.append(text);
-      else cell.textContent = text;
-      line.append(cell);
-    });
-    return line;
-  };
-  const head = made.createTHead();
-  head.append(row(heads, "th"));
-  const body = made.createTBody();
-  body.append(...rows.map((cells) => row(cells, "td")));
-  return made;
-}
-
-function anchor(id, text) {
-  const made = document.createElement("a");
-  made.href = link(id);
-  made.className = "typed";
-  made.dir = "auto";
-  made.textContent = text;
-  return made;
-}
 
 class Losses {
   constructor(box) {
@@ -85,8 +22,7 @@ class Losses {
     for (const button of this.tools.querySelectorAll("[data-zoom]")) {
       button.addEventListener("click", () => this.zoom(button.dataset.zoom));
     }
-    document.addEventListener("casvault:vault", () => this.later());
-    document.addEventListener("casvault:live", () => this.later());
+    hear(["vault", "live"], () => this.later());
     this.load();
   }
 
@@ -211,20 +147,6 @@ function legend(history) {
   return items;
 }
 
-/** One entry of a legend. */
-export function key(kind, text, { series, dashed } = {}) {
-  const made = document.createElement("span");
-  made.className = "chart-key";
-  const sign = document.createElement("i");
-  sign.className = `key-${kind}`;
-  sign.classList.toggle("is-dashed", Boolean(dashed));
-  if (series) sign.dataset.series = series;
-  const words = document.createElement("span");
-  words.textContent = text;
-  made.append(sign, words);
-  return made;
-}
-
 function tables(history) {
   const made = [];
   const marks = history.marks.filter((mark) => mark.iteration != null);
@@ -253,7 +175,7 @@ function tables(history) {
 class Growth {
   constructor(box) {
     this.box = box;
-    document.addEventListener("casvault:vault", () => {
+    hear(["vault"], () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.load(), 1500);
     });
