@@ -30,7 +30,7 @@ from casvault.snapshot import SnapshotResult
 from casvault.snapshot.status import Status
 from casvault.thin import ThinResult
 from casvault.usage.coding import Coding
-from casvault.usage.usage import Usage, VaultUsage
+from casvault.usage.usage import SnapshotUsage, Usage, VaultUsage
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
@@ -57,6 +57,7 @@ __all__ = [
     "Rhythm",
     "Rules",
     "SnapshotResult",
+    "SnapshotUsage",
     "Status",
     "TensorChange",
     "ThinResult",
