@@ -178,7 +178,7 @@ def thin(request: Request) -> Response:
     by_age = not ids
     if by_age:
         ids = _old(panel, days, keep)
-    plan, trouble, refused = _thinning(panel, ids)
+    plan, wrong, refused = _thinning(panel, ids)
     heads = list(plan.heads) if plan is not None else []
     return page(
         request,
@@ -189,7 +189,7 @@ def thin(request: Request) -> Response:
         cards=[card_of(head) for head in heads],
         frees=size(plan.frees_bytes) if plan is not None else "",
         leaned=size(plan.leaned_bytes) if plan is not None and plan.leaned_bytes else "",
-        trouble=trouble,
+        wrong=wrong,
         refused=refused,
     )
 
