@@ -575,7 +575,7 @@ def test_a_commit_needs_every_chunk(vault: api.Vault, other: api.Vault) -> None:
 
 
 def test_the_result_as_json(vault: api.Vault, other: api.Vault) -> None:
-    document = pushed(vault, other).to_json("sent")
+    document = pushed(vault, other).to_json()
     assert json.loads(json.dumps(document))["snapshots_sent"] == 7
     assert {"snapshots_sent", "objects_sent", "wire_bytes", "seconds"} <= document.keys()
 

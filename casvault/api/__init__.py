@@ -12,6 +12,7 @@ from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
 from casvault.api.locating import find_again, find_vault, models_near, path_to, place_for_vault
 from casvault.api.restoring import Restoring
+from casvault.api.syncing import Syncing
 from casvault.api.taking import Taking
 from casvault.capture import Patience
 from casvault.check import LastChecked, VerifyResult
@@ -99,5 +100,5 @@ def open(path: str | Path, *, threads: int | None = None) -> Vault:
     return Vault(backend, config, folder, threads)
 
 
-class Vault(Taking, Restoring, Keeping, Checking):
+class Vault(Taking, Restoring, Keeping, Checking, Syncing):
     """An open vault."""

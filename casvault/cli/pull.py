@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from casvault.cli.options import common, print_json, say
-from casvault.cli.syncing import Ends, check, describe, options_of, selecting, transfer_options
+from casvault.cli.options import common, make_progress, open_vault, print_json, say
+from casvault.cli.syncing import check, describe, selecting, transfer_options
 
 __all__ = ["command"]
 
@@ -32,13 +32,18 @@ def command(
 
     A model that was elsewhere is restored with --to.
     """
-    from casvault.sync import pull
-
-    options = options_of(snapshots, latest, model, delete, dry_run, limit_rate)
-    with Ends(named, remote, quiet or as_json) as ends:
-        result = pull(ends.here, ends.there, options, ends.progress)
+    result = open_vault(named).pull(
+        remote,
+        *snapshots,
+        model=model,
+        latest=latest,
+        delete=delete,
+        dry_run=dry_run,
+        limit_rate=limit_rate,
+        progress=make_progress(quiet or as_json),
+    )
     if as_json:
-        print_json(result.to_json("received"))
+        print_json(result.to_json())
     else:
-        say(describe(result, "received from", ends.entry.name), quiet=quiet)
+        say(describe(result, "received from", remote), quiet=quiet)
     check([result])

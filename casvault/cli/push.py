@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from casvault.cli.options import common, print_json, say
-from casvault.cli.syncing import Ends, check, describe, options_of, selecting, transfer_options
+from casvault.cli.options import common, make_progress, open_vault, print_json, say
+from casvault.cli.syncing import check, describe, selecting, transfer_options
 
 __all__ = ["command"]
 
@@ -32,13 +32,18 @@ def command(
 
     Newest first; each is there as a whole or not at all, and a push that was cut off goes on where it stopped.
     """
-    from casvault.sync import push
-
-    options = options_of(snapshots, latest, model, delete, dry_run, limit_rate)
-    with Ends(named, remote, quiet or as_json) as ends:
-        result = push(ends.here, ends.there, options, ends.progress)
+    result = open_vault(named).push(
+        remote,
+        *snapshots,
+        model=model,
+        latest=latest,
+        delete=delete,
+        dry_run=dry_run,
+        limit_rate=limit_rate,
+        progress=make_progress(quiet or as_json),
+    )
     if as_json:
-        print_json(result.to_json("sent"))
+        print_json(result.to_json())
     else:
-        say(describe(result, "sent to", ends.entry.name), quiet=quiet)
+        say(describe(result, "sent to", remote), quiet=quiet)
     check([result])

@@ -11,8 +11,7 @@ from casvault.cli.text import plain, table
 from casvault.errors import UsageError
 
 if TYPE_CHECKING:
-    from casvault.sync import RemoteEntry
-    from casvault.sync.remote import Remote
+    from casvault.api.syncing import RemoteCheck
 
 __all__ = ["command"]
 
@@ -34,16 +33,14 @@ def command(
 
     URL is a path, file:///path, or ssh://user@host:port/path.
     """
-    from casvault.sync import Remotes
-
     if len(words) != _ACTIONS[action]:
         wanted = {"add": "a name and a place", "list": "nothing else"}.get(action, "a name")
         raise UsageError(f"`casvault remote {action}` takes {wanted}.")
     if program is not None and action != "add":
         raise UsageError("--program goes with `casvault remote add`.")
-    remotes = Remotes(open_vault(named))
+    vault = open_vault(named)
     if action == "list":
-        found = remotes.every()
+        found = vault.remotes()
         if as_json:
             print_json({"remotes": [one.to_json() for one in found]})
         else:
@@ -51,13 +48,13 @@ def command(
             say(plain(table([(one.name, one.url) for one in found])) or none)
         return
     if action == "add":
-        entry = remotes.add(words[0], words[1], program or "casvault")
+        entry = vault.add_remote(words[0], words[1], program=program or "casvault")
         text = f"{entry.name} is {entry.url}; `casvault remote check {entry.name}` tries it."
     elif action == "remove":
-        entry = remotes.remove(words[0])
+        entry = vault.remove_remote(words[0])
         text = f"{entry.name} is forgotten; the vault at {entry.url} stays as it is."
     else:
-        _check(remotes.find(words[0]), as_json)
+        _check(vault.check_remote(words[0]), as_json)
         return
     if as_json:
         print_json(entry.to_json())
@@ -65,16 +62,9 @@ def command(
         say(plain(text), quiet=quiet)
 
 
-def _check(entry: RemoteEntry, as_json: bool) -> None:
-    from casvault.sync import connect
-
-    with connect(entry) as there:
-        alive = _alive(there)
+def _check(found: RemoteCheck, as_json: bool) -> None:
     if as_json:
-        print_json({**entry.to_json(), "uuid": there.uuid, "snapshots": alive})
-    else:
-        say(plain(f"{entry.name} answers: {alive} {'snapshot' if alive == 1 else 'snapshots'}, vault {there.uuid}."))
-
-
-def _alive(there: Remote) -> int:
-    return sum(not known.head.label.deleted for known in there.state().snapshots.values())
+        print_json(found.to_json())
+        return
+    count = found.snapshots
+    say(plain(f"{found.entry.name} answers: {count} {'snapshot' if count == 1 else 'snapshots'}, vault {found.uuid}."))

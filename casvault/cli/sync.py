@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from casvault.cli.options import common, print_json, say
-from casvault.cli.syncing import Ends, check, describe, options_of, transfer_options
+from casvault.cli.options import common, make_progress, open_vault, print_json, say
+from casvault.cli.syncing import check, describe, transfer_options
 
 __all__ = ["command"]
 
@@ -26,19 +26,17 @@ def command(
     quiet: bool,
 ) -> None:
     """Push, then pull: afterwards both vaults have what either had, and the newer label of each snapshot."""
-    from casvault.sync import sync
-
-    options = options_of((), False, model, delete, dry_run, limit_rate)
-    with Ends(named, remote, quiet or as_json) as ends:
-        sent, received = sync(ends.here, ends.there, options, ends.progress)
+    result = open_vault(named).sync(
+        remote,
+        model=model,
+        delete=delete,
+        dry_run=dry_run,
+        limit_rate=limit_rate,
+        progress=make_progress(quiet or as_json),
+    )
     if as_json:
-        both = {**sent.to_json("sent"), **received.to_json("received")}
-        both["wire_bytes"] = sent.wire_bytes + received.wire_bytes
-        both["seconds"] = round(sent.seconds + received.seconds, 3)
-        for key in ("refused", "conflicts", "failed"):
-            both[key] = {**getattr(sent, key), **getattr(received, key)}
-        print_json(both)
+        print_json(result.to_json())
     else:
-        say(describe(sent, "sent to", ends.entry.name), quiet=quiet)
-        say(describe(received, "received from", ends.entry.name), quiet=quiet)
-    check([sent, received])
+        say(describe(result.sent, "sent to", remote), quiet=quiet)
+        say(describe(result.received, "received from", remote), quiet=quiet)
+    check([result.sent, result.received])

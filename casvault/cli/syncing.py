@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from casvault.cli.options import make_progress, open_vault, say
+from casvault.cli.options import say
 from casvault.cli.quantities import SIZE
 from casvault.cli.text import plain, size
-from casvault.errors import PartialResult, RemoteConflict, UsageError
+from casvault.errors import PartialResult, RemoteConflict
 
 if TYPE_CHECKING:
-    from casvault.sync import SyncOptions, SyncResult
+    from casvault.sync import SyncResult
 
-__all__ = ["Ends", "check", "describe", "selecting", "transfer_options"]
+__all__ = ["check", "describe", "selecting", "transfer_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN = 5
@@ -37,40 +37,6 @@ def transfer_options(function: F) -> F:
     ):
         function = option(function)
     return function
-
-
-def options_of(
-    snapshots: tuple[str, ...], latest: bool, model: str | None, delete: bool, dry_run: bool, limit_rate: int | None
-) -> SyncOptions:
-    """Gather the options; raises UsageError for those that exclude each other."""
-    from casvault.sync import SyncOptions
-
-    if snapshots and (latest or model):
-        raise UsageError("snapshots that are named, --latest and --model exclude each other; MODEL@latest names both.")
-    if limit_rate is not None and limit_rate < 1024:
-        raise UsageError("--limit-rate is a size per second, at least 1kiB.")
-    return SyncOptions(snapshots, model, latest, delete, dry_run, limit_rate)
-
-
-class Ends:
-    """The two vaults of a transfer, opened, and its progress; used as a context manager."""
-
-    def __init__(self, named: str | None, remote: str, quiet: bool) -> None:
-        from casvault.sync import Remotes, connect
-        from casvault.sync.local import LocalRemote
-
-        vault = open_vault(named)
-        self.entry = Remotes(vault).find(remote)
-        self.there = connect(self.entry, vault.threads)
-        self.here = LocalRemote(vault)
-        self.progress = make_progress(quiet)
-
-    def __enter__(self) -> Ends:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.here.close()
-        self.there.close()
 
 
 def describe(result: SyncResult, way: str, title: str) -> str:

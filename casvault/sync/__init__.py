@@ -1,8 +1,23 @@
 """Sync: snapshots travel between vaults, as objects that are sent as they are stored."""
 
+from casvault.sync.comparison import Comparison, compare
 from casvault.sync.connect import connect
+from casvault.sync.exchange import Exchange
 from casvault.sync.remotes import RemoteEntry, Remotes
 from casvault.sync.server import serve
 from casvault.sync.transfer import SyncOptions, SyncResult, pull, push, sync
 
-__all__ = ["RemoteEntry", "Remotes", "SyncOptions", "SyncResult", "connect", "pull", "push", "serve", "sync"]
+__all__ = [
+    "Comparison",
+    "Exchange",
+    "RemoteEntry",
+    "Remotes",
+    "SyncOptions",
+    "SyncResult",
+    "compare",
+    "connect",
+    "pull",
+    "push",
+    "serve",
+    "sync",
+]

@@ -59,8 +59,8 @@ class SyncOptions:
 class SyncResult:
     """What travelled one way: ids of ``snapshots``, how many ``objects`` of how many stored bytes, ``labels``.
 
-    ``wire_bytes`` is all that went over the wire, both ways. ``refused``, ``conflicts`` and ``failed`` say by id why a
-    snapshot stayed where it is.
+    ``way`` is sent or received. ``wire_bytes`` is all that went over the wire, both ways. ``refused``, ``conflicts``
+    and ``failed`` say by id why a snapshot stayed where it is.
     """
 
     snapshots: list[str] = field(default_factory=list)
@@ -74,16 +74,18 @@ class SyncResult:
     conflicts: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    way: str = "sent"
 
-    def to_json(self, way: str) -> dict[str, Any]:
-        """Return the result for `--json`; ``way`` is sent or received."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for `--json`."""
+        way = self.way
         return {
             f"snapshots_{way}": len(self.snapshots),
             f"objects_{way}": self.objects,
             f"object_bytes_{way}": self.object_bytes,
             f"labels_{way}": self.labels,
             f"deletions_{way}": len(self.deleted),
-            f"{way}": self.snapshots,
+            way: self.snapshots,
             "wire_bytes": self.wire_bytes,
             "seconds": round(self.seconds, 3),
             "refused": self.refused,
@@ -99,12 +101,12 @@ def push(here: Remote, there: Remote, options: SyncOptions, progress: Progress |
     Raises NotFound, AmbiguousError, UsageError, RemoteError, Locked, NoSpace, StorageError, Cancelled; what arrived
     by then stays, and is not sent again.
     """
-    return _run(here, there, options, progress or Progress(), "sending")
+    return _run(here, there, options, progress or Progress(), "sent")
 
 
 def pull(here: Remote, there: Remote, options: SyncOptions, progress: Progress | None = None) -> SyncResult:
     """Bring snapshots from ``there`` to ``here``; raises what `push` raises."""
-    return _run(there, here, options, progress or Progress(), "receiving")
+    return _run(there, here, options, progress or Progress(), "received")
 
 
 def sync(
@@ -114,7 +116,7 @@ def sync(
     return push(here, there, options, progress), pull(here, there, options, progress)
 
 
-def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progress, verb: str) -> SyncResult:
+def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progress, way: str) -> SyncResult:
     if isinstance(source, LocalRemote) and source.is_same_as(target):
         raise UsageError(f"{source.title} is both ends; a vault is synced with another one.")
     begun = time.monotonic()
@@ -124,8 +126,8 @@ def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progres
     ours, theirs = source.state(), target.state()
     ids = _chosen(source, ours, options)
     plan = plan_snapshots(ours, theirs, ids, delete=options.delete)
-    result = SyncResult(refused=dict(plan.refused), conflicts=dict(plan.conflicts), dry_run=options.dry_run)
-    transfer = _Transfer(source, target, options, progress, result, verb)
+    result = SyncResult(refused=dict(plan.refused), conflicts=dict(plan.conflicts), dry_run=options.dry_run, way=way)
+    transfer = _Transfer(source, target, options, progress, result)
     transfer.run(plan)
     result.wire_bytes = sum(end.wire_bytes for end in wires) - before
     result.seconds = time.monotonic() - begun
@@ -162,14 +164,13 @@ class _Transfer:
         options: SyncOptions,
         progress: Progress,
         result: SyncResult,
-        verb: str,
     ) -> None:
         self._source = source
         self._target = target
         self._options = options
         self._progress = progress
         self._result = result
-        self._verb = verb
+        self._verb = "sending" if result.way == "sent" else "receiving"
         self._pace = _Pace(options.limit_rate, progress)
         self._arrived: dict[str, int] = {}
         self._held: set[str] | None = None
