@@ -82,7 +82,7 @@ def test_a_live_model(page: Opened, model: SampleModel) -> None:
     told = get(page, f"/models/{key}")
     assert (told["iteration"], told["iterations_not_snapshotted"], told["trainers"]) == (150, 30, [])
     losses = get(page, f"/models/{key}/losses?points=15")
-    assert (losses["rows"], losses["step"], len(losses["smoothed"]["src"])) == (150, 10, 15)
+    assert (losses["last"], len(losses["iterations"]), len(losses["curves"][0]["mean"])) == (150, 15, 15)
     assert run(page, f"/models/{key}/health")["result"]["state"] == "ok"
 
 
@@ -171,7 +171,7 @@ def test_compare_verify_and_what_a_snapshot_holds(page: Opened, model: SampleMod
     assert get(page, "/verify")["never"] > 0
     assert run(page, "/verify", {"read_data": True})["result"]["ok"] is True
     assert get(page, "/verify")["never"] == 0
-    assert get(page, f"/snapshots/{id}/losses")["rows"] == 120
+    assert get(page, f"/snapshots/{id}/losses")["last"] == 120
     whole = get(page, f"/snapshots/{id}")
     assert {path.name for path in model.paths()} == {file["path"] for file in whole["files"]}
     assert get(page, "/jobs")["jobs"][0]["told"].startswith("All is well")

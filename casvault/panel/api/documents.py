@@ -164,20 +164,44 @@ class LiveModel(TypedDict):
     watch: WatchDocument
 
 
+class Curve(TypedDict):
+    """One loss: for each point the lowest and the highest value, and the mean of what led up to it."""
+
+    name: str
+    low: list[float | None]
+    high: list[float | None]
+    mean: list[float | None]
+
+
+class LossMark(TypedDict):
+    """A snapshot of the model; ``on_curve`` says whether the history leads through it."""
+
+    id: str
+    name: str | None
+    kind: str
+    created: str
+    iteration: int | None
+    run: int
+    loss: dict[str, float | None] | None
+    health: str
+    on_curve: bool
+
+
 class Losses(TypedDict):
-    """Curves of losses: each of the ``iterations`` is the last of ``step``, with the mean, low and high of those, and
-    the mean of the 100 up to it.
+    """Curves of losses. The history goes from the iteration ``first`` to ``last``; the points of the curves end with
+    the ``iterations``, and a mean is over ``window`` of them. Where there is no history ``reason`` says why.
     """
 
-    names: list[str]
-    first: int
-    rows: int
-    step: int
+    title: str
+    snapshot: str | None
+    model: str
+    first: int | None
+    last: int | None
+    window: int
+    reason: str | None
     iterations: list[int]
-    mean: dict[str, list[float | None]]
-    smoothed: dict[str, list[float | None]]
-    low: dict[str, list[float | None]]
-    high: dict[str, list[float | None]]
+    curves: list[Curve]
+    marks: list[LossMark]
 
 
 class FileChange(TypedDict):

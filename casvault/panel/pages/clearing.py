@@ -1,4 +1,4 @@
-"""The dialogs of the storage page: freeing space, pruning, thinning and verifying, each with a preview of what it does."""
+"""The dialogs of the storage page: freeing space, pruning, thinning, verifying; each shows first what it would do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from casvault.api import Head, PrunePlan, Rules, ThinResult
 from casvault.errors import CasvaultError, UsageError
-from casvault.figures import age, size
+from casvault.figures import size
 from casvault.panel.given import Given, parse_query, takes
 from casvault.panel.operations import checking, keeping
 from casvault.panel.pages.card import Card, card_of, title_of
@@ -45,15 +45,15 @@ _WHY = {
 }
 
 
-class _Gc(Given, frozen=True):
+class _Gc(Given):
     recode: bool = False
 
 
-class _Verify(Given, frozen=True):
+class _Verify(Given):
     how: str = "quick"
 
 
-class _Rules(Given, frozen=True):
+class _Rules(Given):
     model: str = ""
     last: int | None = None
     every: int | None = None
@@ -68,13 +68,13 @@ class _Rules(Given, frozen=True):
     given: str = ""
 
 
-class _Thin(Given, frozen=True):
+class _Thin(Given):
     ids: list[str] = []  # noqa: RUF012
     days: int | None = None
     keep: int | None = None
 
 
-class _Ids(Given, frozen=True):
+class _Ids(Given):
     ids: list[str]
 
 

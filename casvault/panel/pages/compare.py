@@ -31,7 +31,7 @@ __all__ = ["ROUTES"]
 _NOW = "As it is now"
 
 
-class _Pair(Given, frozen=True):
+class _Pair(Given):
     a: str
     b: str
 
@@ -169,7 +169,7 @@ def _partner(one: Subject, heads: Sequence[Head], live: Sequence[Subject], *, be
     at = keys.index(one.key) if one.key in keys else -1
     order = mine[at + 1 :] if before else list(reversed(mine[: max(at, 0)]))
     order += [subject for subject in live if subject.model == one.model]
-    order += [subject for subject in (*mine, *stored_subjects(heads), *live)]
+    order += [*mine, *stored_subjects(heads), *live]
     return next((subject for subject in order if subject.key != one.key), None)
 
 

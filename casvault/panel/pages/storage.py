@@ -1,4 +1,4 @@
-"""Storage: what the vault takes and why, what could be freed, when it was last checked, and the cost of each snapshot."""
+"""Storage: what the vault takes, what could be freed, when it was last checked, and what each snapshot costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from casvault.panel.given import Given, takes
 from casvault.panel.pages.card import Card, card_of
 from casvault.panel.panel import Panel, panel_of
 from casvault.panel.render import page
-from casvault.panel.words import exact, plural
+from casvault.panel.words import plural
 
 __all__ = ["ROUTES", "Row"]
 
@@ -33,13 +33,13 @@ _ORDERS: dict[str, tuple[str, Callable[[SnapshotUsage], Any], bool]] = {
 }
 
 
-class _Ids(Given, frozen=True):
+class _Ids(Given):
     ids: list[str]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A snapshot and what it takes, in words; ``own`` and ``shared`` are lengths, of 100 for the one that needs most."""
+    """A snapshot and what it takes, in words; ``own`` and ``shared`` are lengths, of 100 for what needs most."""
 
     card: Card
     iteration: str

@@ -35,7 +35,7 @@ export class LossChart {
     this.shape = null;
   }
 
-  /** Draw a history, as `/api/losses` gives it. */
+  /** Draw a history, as the API gives it. */
   show(history, { log = false, raw = true } = {}) {
     this.history = history.curves.length ? history : sparse(history);
     this.log = log;
