@@ -29,6 +29,7 @@ from casvault.prune import PrunePlan, Rules
 from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
 from casvault.snapshot import SnapshotResult
 from casvault.snapshot.status import Status
+from casvault.sync import Comparison, Exchange, RemoteEntry, SyncResult
 from casvault.thin import ThinResult
 from casvault.usage.coding import Coding
 from casvault.usage.usage import SnapshotUsage, Usage, VaultUsage
@@ -39,9 +40,11 @@ from casvault.watch import Event, Rhythm, Watcher
 
 __all__ = [
     "Coding",
+    "Comparison",
     "DeleteResult",
     "Diff",
     "Event",
+    "Exchange",
     "FileChange",
     "GcResult",
     "Head",
@@ -52,6 +55,7 @@ __all__ = [
     "Model",
     "Patience",
     "PrunePlan",
+    "RemoteEntry",
     "RestoreOptions",
     "RestorePlan",
     "RestoreResult",
@@ -60,6 +64,7 @@ __all__ = [
     "SnapshotResult",
     "SnapshotUsage",
     "Status",
+    "SyncResult",
     "TensorChange",
     "ThinResult",
     "Trainer",

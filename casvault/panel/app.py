@@ -18,7 +18,7 @@ from casvault.panel.desk import Desk
 from casvault.panel.guard import Door
 from casvault.panel.hub import Hub
 from casvault.panel.jobs import Job, Jobs
-from casvault.panel.pages import charts, clearing, compare, dialogs, events, home, storage, work
+from casvault.panel.pages import charts, clearing, compare, dialogs, entries, events, home, storage, sync, work
 from casvault.panel.panel import Panel
 from casvault.panel.problems import HANDLERS
 from casvault.panel.watches import Watches
@@ -27,7 +27,7 @@ __all__ = ["make_app", "make_panel"]
 
 STATIC = Path(__file__).parent / "static"
 
-PAGES = (routes, events, home, dialogs, work, charts, compare, storage, clearing)
+PAGES = (routes, events, home, dialogs, work, charts, compare, storage, clearing, entries, sync)
 """The modules whose ``ROUTES`` are served."""
 
 

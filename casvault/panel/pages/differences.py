@@ -108,7 +108,8 @@ def _loss(change: ValueChange) -> Value:
 def _value(change: ValueChange) -> Value:
     name = _NAMES.get(change.key, change.key)
     if change.key == "saved_at":
-        return Value(name, *(exact(moment_of(each)) if each else "unknown" for each in (change.a, change.b)))
+        before, after = (exact(moment_of(each)) if each else "unknown" for each in (change.a, change.b))
+        return Value(name, before, after)
     if change.key == "iteration" and _is_number(change.a) and _is_number(change.b):
         return Value(name, f"{change.a:,}", f"{change.b:,}", f"{change.b - change.a:+,}")
     return Value(name, _text(change.a), _text(change.b))
