@@ -129,7 +129,7 @@ def _options(rules: Rules) -> list[str]:
 
 def _told(result: GcResult) -> str:
     left = f" {result.unfinished}" if result.unfinished else ""
-    return f"{size(result.freed_bytes + result.recoding_freed_bytes)} freed, {size(result.remaining_bytes)} left.{left}"
+    return f"{size(result.freed_bytes)} freed, {size(result.remaining_bytes)} left.{left}"
 
 
 def _called(heads: Sequence[Head]) -> str:

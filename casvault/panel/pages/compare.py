@@ -206,7 +206,7 @@ def _pair(job: Job) -> tuple[str, str] | None:
 
 def _shown(request: Request, job: Job) -> Response:
     if job.running or job.error is not None:
-        return page(request, "comparing.html", job=job.to_json(), jobs=[])
+        return page(request, "comparing.html", job=job.to_json())
     assert isinstance(job.result, Diff)
     return page(request, "differences.html", found=differences_of(job.result), command=job.subject.command)
 

@@ -68,12 +68,12 @@ def sync(request: Request) -> Response:
     """Answer with the page."""
     panel = panel_of(request)
     vault = panel.desk.has_vault
-    return page(request, "sync.html", vault=vault, places=_places(panel) if vault else [])
+    return page(request, "sync.html", vault=vault, remotes=_places(panel) if vault else [])
 
 
 def places(request: Request) -> Response:
     """Answer with the remotes."""
-    return page(request, "sync_places.html", places=_places(panel_of(request)))
+    return page(request, "sync_places.html", remotes=_places(panel_of(request)))
 
 
 def state(request: Request) -> Response:
