@@ -22,7 +22,7 @@ WAYS = {"push": "Sending snapshots to", "pull": "Bringing snapshots from", "sync
 def add_remote(panel: Panel, name: str, url: str) -> RemoteEntry:
     """Give the vault at ``url`` a name here; nothing is connected to. Raises UsageError, Locked, StorageError."""
     entry = panel.vault.add_remote(name, url)
-    _note(panel, f"Named the vault at {entry.url} {entry.name}.", "add", entry.name, entry.url)
+    _note(panel, f"Added the remote {entry.name}: {entry.url}", "add", entry.name, entry.url)
     return entry
 
 

@@ -152,14 +152,20 @@ def _check(panel: Panel) -> Check:
     else:
         newest, oldest = (datetime.fromtimestamp(moment, timezone.utc) for moment in (last.newest, last.oldest))
         share = last.never / last.objects
-        text = age(newest)
+        text = _ago(newest)
         never = f" {share:.0%} was never read." if last.never else " All of it was read."
-        told, look = f"Longest ago: {age(oldest)}.{never}", ("warn" if share > 0.5 else "good")
+        told, look = f"Longest ago: {_ago(oldest).lower()}.{never}", ("warn" if share > 0.5 else "good")
     if damaged:
         told, look = f"The last check found damage: {plural(len(damaged), 'fault')}.", "bad"
     elif result is not None and not last.never:
         told += " No damage was found."
     return Check(text, told, look, damaged[:_MOST_DAMAGE], max(0, len(damaged) - _MOST_DAMAGE), affected)
+
+
+def _ago(moment: datetime) -> str:
+    """Return how long ago something was that is known to the hour."""
+    hours = (datetime.now(timezone.utc) - moment).total_seconds() / 3600
+    return "Within the last hour" if hours < 1 else age(moment)
 
 
 def _rows(panel: Panel, request: Request) -> dict[str, Any]:

@@ -118,20 +118,28 @@ def transfer(request: Request) -> Response:
     if way not in syncing.WAYS:
         raise NotFound("snapshots can be pushed, pulled or synced.")
     entry = _entry(panel, request.query_params.get("remote", ""))
-    found = panel.vault.compare_remote(entry.name, sizes=True)
-    heads = (*found.only_here, *found.only_there)
+    model = request.query_params.get("model", "") or None
+    delete = request.query_params.get("delete") == "true"
+    found = panel.vault.compare_remote(entry.name)
+    here, there = (*found.only_here, *found.deleted_there), (*found.only_there, *found.deleted_here)
+    models = {head.model_name for head in (*panel.vault.snapshots(), *here, *there)}
+    sends = receives = None
+    if way in ("push", "sync"):
+        sends = panel.vault.push(entry.name, model=model, delete=delete, dry_run=True)
+    if way in ("pull", "sync"):
+        receives = panel.vault.pull(entry.name, model=model, delete=delete, dry_run=True)
     return page(
         request,
         "dialogs/transfer.html",
         way=way,
         entry=entry,
-        found=found,
-        sends=way in ("push", "sync"),
-        receives=way in ("pull", "sync"),
-        models=sorted({head.model_name for head in (*panel.vault.snapshots(), *heads)}),
-        given_up=len(found.deleted_here if way == "push" else found.deleted_there)
-        if way != "sync"
-        else len(found.deleted_here) + len(found.deleted_there),
+        sends=sends,
+        receives=receives,
+        models=sorted(models),
+        model=model,
+        delete=delete,
+        conflicts=len(found.conflicts),
+        given_up=len(found.deleted_here) * (sends is not None) + len(found.deleted_there) * (receives is not None),
     )
 
 

@@ -96,7 +96,7 @@ class Losses {
         choose: (low, high) => this.look(low, high),
         href: link,
       });
-      this.chart.show(history, this.choice);
+      this.chart.show(history, { ...this.choice, whole: this.part[0] == null && this.part[1] == null });
     }
     byId("losses-legend").replaceChildren(...legend(history));
     byId("losses-table").replaceChildren(...tables(history));
