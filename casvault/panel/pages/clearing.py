@@ -241,9 +241,10 @@ def _rules(form: _Rules) -> Rules:
     counts = [form.last, form.every, form.hourly, form.daily, form.weekly, form.best, form.days]
     if any(number is not None and not 0 <= number < 10**9 for number in counts):
         raise UsageError("a rule keeps 0 or more.")
-    ceiling = None if form.gigabytes is None else int(form.gigabytes * 1e9)
-    if ceiling is not None and not 0 < ceiling < 10**18:
+    # NaN is in no order with anything.
+    if form.gigabytes is not None and not 0 < form.gigabytes < 1e9:
         raise UsageError("a ceiling is some gigabytes above 0.")
+    ceiling = None if form.gigabytes is None else max(1, int(form.gigabytes * 1e9))
     return keeping.rules_of(
         last=form.last or 0,
         every_iterations=form.every or 0,
