@@ -58,6 +58,8 @@ def send(page: Opened, case: Any, real: dict[str, str]) -> None:
     case.path_parameters = {**(case.path_parameters or {}), **real}
     sent = case.as_transport_kwargs(base_url=str(page.client.base_url))
     sent.pop("cookies", None)
+    if isinstance(sent.get("data"), bytes):
+        sent["content"] = sent.pop("data")
     sent["headers"] = {"Content-Type": "application/json"}
     answer = page.client.request(**sent)
     assert answer.status_code not in REFUSALS, answer.text

@@ -51,9 +51,13 @@ class Changes:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        rested = _GLANCE
         while True:
-            await asyncio.to_thread(self.look)
-            await asyncio.sleep(_LOOK if self._hub.listeners else _GLANCE)
+            if self._hub.listeners or rested >= _GLANCE:
+                await asyncio.to_thread(self.look)
+                rested = 0.0
+            await asyncio.sleep(_LOOK)
+            rested += _LOOK
 
     def settle(self, ids: Iterable[str]) -> None:
         """Take what happened to these snapshots for known: the panel did it. Tell the pages."""
