@@ -187,6 +187,30 @@ def test_the_watch_can_be_switched(page: Opened, model: SampleModel) -> None:
     assert texts[0] == "Automatic snapshots of demo_SAEHD off."
 
 
+def test_remotes(page: Opened, tmp_path: Path) -> None:
+    there = tmp_path / "there" / ".casvault"
+    api.init(there)
+    assert get(page, "/remotes") == {"remotes": []}
+    told = send(page, "/remotes/nas", {"url": str(there)}, method="PUT")
+    assert (told["name"], told["url"]) == ("nas", str(there))
+    assert get(page, "/remotes")["remotes"] == [told]
+    compared = get(page, "/remotes/nas?sizes=true")
+    assert [head["id"] for head in compared["only_here"]] == [only(page)]
+    assert compared["bytes_to_send"] > 1000
+    assert get(page, "/remotes/nas")["bytes_to_send"] is None
+    run(page, "/remotes/nas/push", {"model": page.model()})
+    assert [head.name for head in api.open(there).snapshots()] == ["one"]
+    compared = get(page, "/remotes/nas")
+    assert (compared["both"], compared["only_here"], compared["only_there"]) == (1, [], [])
+    run(page, "/remotes/nas/pull")
+    run(page, "/remotes/nas/sync")
+    assert page.client.delete("/api/v1/remotes/nas", headers={"Content-Type": "application/json"}).json() == told
+    get(page, "/remotes/nas", 404)
+    send(page, "/remotes/nas/push", None, 404)
+    for name, url in (("a b", "/x"), ("-o", "/x"), ("x", "ssh://-oProxyCommand=touch/x"), ("x", "a\x00b")):
+        assert send(page, f"/remotes/{name}", {"url": url}, 422, "PUT")["error"]["exit_code"] == 2
+
+
 def test_what_is_not_there_is_not_found(page: Opened) -> None:
     gone = "20261124T031500.123Z-1f3c9a"
     for path in ("nonsense", gone, f"{gone}/picture", f"{gone}/losses", "..%2F..%2Fetc%2Fpasswd", "%00", "a/b/c"):

@@ -8,6 +8,7 @@ __all__ = [
     "ActivityDocument",
     "ActivityEntry",
     "Checked",
+    "ComparisonDocument",
     "Deleted",
     "FileChange",
     "Freed",
@@ -23,6 +24,8 @@ __all__ = [
     "Problem",
     "ProblemDocument",
     "Pruned",
+    "RemoteDocument",
+    "RemotesDocument",
     "RestorePlanDocument",
     "SnapshotDocument",
     "SnapshotsDocument",
@@ -286,6 +289,33 @@ class UsageDocument(TypedDict):
     growth: list[dict[str, Any]]
 
 
+class RemoteDocument(TypedDict):
+    """Another vault that has a name here; ``program`` is casvault on its machine."""
+
+    name: str
+    url: str
+    program: str
+
+
+class RemotesDocument(TypedDict):
+    """All remotes, by name."""
+
+    remotes: list[RemoteDocument]
+
+
+class ComparisonDocument(TypedDict):
+    """What is only here, only there, newer on one side, or in conflict; sizes in bytes, null where not asked for."""
+
+    remote: str
+    both: int
+    only_here: list[dict[str, Any]]
+    only_there: list[dict[str, Any]]
+    refused: Any
+    conflicts: Any
+    bytes_to_send: int | None
+    bytes_to_receive: int | None
+
+
 class JobSummary(TypedDict):
     """An operation, and how far it is: amounts in bytes, ``rate`` in bytes per second, ``eta`` in seconds."""
 
@@ -305,6 +335,7 @@ class JobSummary(TypedDict):
     total: int | None
     rate: float | None
     eta: float | None
+    progress: str
     messages: list[str]
     told: str
     error: Problem | None
