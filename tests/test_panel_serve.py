@@ -138,7 +138,7 @@ def test_without_the_extra_it_says_how_to_get_it(
         run(["panel", "--no-browser"])
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        "casvault: the panel needs starlette, uvicorn: `pip install 'casvault[panel]'` brings it.\n"
+        "casvault: the panel needs starlette, uvicorn: install 'casvault[panel]' in place of casvault.\n"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
-from casvault.api.locating import find_again, find_vault, models_near, path_to, place_for_vault
+from casvault.api.locating import find_again, find_vault, models_at, models_near, path_to, place_for_vault
 from casvault.api.restoring import Restoring
 from casvault.api.syncing import Syncing
 from casvault.api.taking import Taking
@@ -79,6 +79,7 @@ __all__ = [
     "find_again",
     "find_vault",
     "init",
+    "models_at",
     "models_near",
     "open",
     "path_to",
