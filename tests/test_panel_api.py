@@ -82,7 +82,7 @@ def test_a_live_model(page: Opened, model: SampleModel) -> None:
     told = get(page, f"/models/{key}")
     assert (told["iteration"], told["iterations_not_snapshotted"], told["trainers"]) == (150, 30, [])
     losses = get(page, f"/models/{key}/losses?points=15")
-    assert (losses["rows"], losses["step"], len(losses["smoothed"]["src"])) == (150, 10, 15)
+    assert (losses["last"], len(losses["iterations"]), len(losses["curves"][0]["mean"])) == (150, 15, 15)
     assert run(page, f"/models/{key}/health")["result"]["state"] == "ok"
 
 
@@ -171,7 +171,7 @@ def test_compare_verify_and_what_a_snapshot_holds(page: Opened, model: SampleMod
     assert get(page, "/verify")["never"] > 0
     assert run(page, "/verify", {"read_data": True})["result"]["ok"] is True
     assert get(page, "/verify")["never"] == 0
-    assert get(page, f"/snapshots/{id}/losses")["rows"] == 120
+    assert get(page, f"/snapshots/{id}/losses")["last"] == 120
     whole = get(page, f"/snapshots/{id}")
     assert {path.name for path in model.paths()} == {file["path"] for file in whole["files"]}
     assert get(page, "/jobs")["jobs"][0]["told"].startswith("All is well")
@@ -185,6 +185,30 @@ def test_the_watch_can_be_switched(page: Opened, model: SampleModel) -> None:
     assert send(page, f"/models/{key}/watch", {"on": False}, method="PUT") == {"on": False, "last": None}
     texts = [entry["text"] for entry in get(page, "/activity")["activity"]]
     assert texts[0] == "Automatic snapshots of demo_SAEHD off."
+
+
+def test_remotes(page: Opened, tmp_path: Path) -> None:
+    there = tmp_path / "there" / ".casvault"
+    api.init(there)
+    assert get(page, "/remotes") == {"remotes": []}
+    told = send(page, "/remotes/nas", {"url": str(there)}, method="PUT")
+    assert (told["name"], told["url"]) == ("nas", str(there))
+    assert get(page, "/remotes")["remotes"] == [told]
+    compared = get(page, "/remotes/nas?sizes=true")
+    assert [head["id"] for head in compared["only_here"]] == [only(page)]
+    assert compared["bytes_to_send"] > 1000
+    assert get(page, "/remotes/nas")["bytes_to_send"] is None
+    run(page, "/remotes/nas/push", {"model": page.model()})
+    assert [head.name for head in api.open(there).snapshots()] == ["one"]
+    compared = get(page, "/remotes/nas")
+    assert (compared["both"], compared["only_here"], compared["only_there"]) == (1, [], [])
+    run(page, "/remotes/nas/pull")
+    run(page, "/remotes/nas/sync")
+    assert page.client.delete("/api/v1/remotes/nas", headers={"Content-Type": "application/json"}).json() == told
+    get(page, "/remotes/nas", 404)
+    send(page, "/remotes/nas/push", None, 404)
+    for name, url in (("a b", "/x"), ("-o", "/x"), ("x", "ssh://-oProxyCommand=touch/x"), ("x", "a\x00b")):
+        assert send(page, f"/remotes/{name}", {"url": url}, 422, "PUT")["error"]["exit_code"] == 2
 
 
 def test_what_is_not_there_is_not_found(page: Opened) -> None:

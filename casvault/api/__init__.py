@@ -10,7 +10,7 @@ from pathlib import Path
 
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
-from casvault.api.locating import find_again, find_vault, models_near, path_to, place_for_vault
+from casvault.api.locating import find_again, find_vault, models_at, models_near, path_to, place_for_vault
 from casvault.api.remote_vault import RemoteVault
 from casvault.api.restoring import Restoring
 from casvault.api.syncing import Syncing
@@ -30,9 +30,10 @@ from casvault.prune import PrunePlan, Rules
 from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
 from casvault.snapshot import SnapshotResult
 from casvault.snapshot.status import Status
+from casvault.sync import Comparison, Exchange, RemoteEntry, SyncResult
 from casvault.thin import ThinResult
 from casvault.usage.coding import Coding
-from casvault.usage.usage import Usage, VaultUsage
+from casvault.usage.usage import SnapshotUsage, Usage, VaultUsage
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
@@ -40,9 +41,11 @@ from casvault.watch import Event, Rhythm, Watcher
 
 __all__ = [
     "Coding",
+    "Comparison",
     "DeleteResult",
     "Diff",
     "Event",
+    "Exchange",
     "FileChange",
     "GcResult",
     "Head",
@@ -53,6 +56,7 @@ __all__ = [
     "Model",
     "Patience",
     "PrunePlan",
+    "RemoteEntry",
     "RemoteVault",
     "RestoreOptions",
     "RestorePlan",
@@ -60,7 +64,9 @@ __all__ = [
     "Rhythm",
     "Rules",
     "SnapshotResult",
+    "SnapshotUsage",
     "Status",
+    "SyncResult",
     "TensorChange",
     "ThinResult",
     "Trainer",
@@ -75,6 +81,7 @@ __all__ = [
     "find_again",
     "find_vault",
     "init",
+    "models_at",
     "models_near",
     "open",
     "path_to",

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from casvault.errors import CasvaultError
-from casvault.models import Model, find_again, find_models, models_below
+from casvault.models import Model, find_again, find_models, models_below, resolve
 from casvault.vault.locate import find_vault, place_for_vault
 
-__all__ = ["find_again", "find_vault", "models_near", "path_to", "place_for_vault"]
+__all__ = ["find_again", "find_vault", "models_at", "models_near", "path_to", "place_for_vault"]
+
+
+def models_at(path: Path) -> list[Model]:
+    """Return the models that a path stands for, as for `Vault.models`, where there is no vault yet.
+
+    Raises NotFound, AmbiguousError, UsageError, StorageError.
+    """
+    return resolve(path)
 
 
 def models_near(folder: Path, limit: int = 20) -> list[Model]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 
 import click
 
-from casvault.cli.options import common, say
+from casvault.cli.options import common, print_json, say
 from casvault.cli.text import plain
 from casvault.errors import UsageError
 
@@ -30,9 +34,7 @@ def command(
     """
     missing = [name for name in ("jinja2", "msgspec", "starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"the panel needs {', '.join(missing)}: `pip install 'casvault[panel]'` brings it.")
-    import webbrowser
-
+        raise UsageError(f"the panel needs {', '.join(missing)}: install 'casvault[panel]' in place of casvault.")
     from casvault.panel.desk import desk_for
     from casvault.panel.serve import bind, serve
 
@@ -48,15 +50,16 @@ def command(
         )
 
     def opened(url: str) -> None:
-        print_url(url, as_json)
-        if not no_browser:
-            webbrowser.open(url)
+        print_json({"url": url}) if as_json else say(url)
+        if not no_browser and _has_screen():
+            # In a thread: some browsers are waited for, and the panel has to answer them.
+            Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
     serve(desk, address, opened, renewed=lambda url: say(f"A new address: {url}", err=True))
 
 
-def print_url(url: str, as_json: bool) -> None:
-    """Print the address of the panel, and nothing else, on stdout."""
-    from casvault.cli.options import print_json
-
-    print_json({"url": url}) if as_json else say(url)
+def _has_screen() -> bool:
+    """Tell whether a browser could show itself; one in the terminal would write over the address."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

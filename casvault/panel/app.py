@@ -18,7 +18,7 @@ from casvault.panel.desk import Desk
 from casvault.panel.guard import Door
 from casvault.panel.hub import Hub
 from casvault.panel.jobs import Job, Jobs
-from casvault.panel.pages import charts, compare, dialogs, events, home, work
+from casvault.panel.pages import charts, clearing, compare, dialogs, entries, events, home, storage, sync, work
 from casvault.panel.panel import Panel
 from casvault.panel.problems import HANDLERS
 from casvault.panel.watches import Watches
@@ -27,7 +27,7 @@ __all__ = ["make_app", "make_panel"]
 
 STATIC = Path(__file__).parent / "static"
 
-PAGES = (routes, events, home, dialogs, work, charts, compare)
+PAGES = (routes, events, home, dialogs, work, charts, compare, storage, clearing, entries, sync)
 """The modules whose ``ROUTES`` are served."""
 
 
@@ -35,21 +35,26 @@ def make_panel(desk: Desk, door: Door | None = None) -> Panel:
     """Return a panel of a desk, with nothing done in it yet."""
     hub = Hub()
     activity = Activity(hub)
+    changes = Changes(desk, hub, activity)
 
     def ended(job: Job) -> None:
-        desk.forget()
         about = job.subject
+        changes.settle(job.made)
         activity.add(
             about.kind,
             f"{about.title}. {job.told}",
             outcome=job.state,
             command=about.command,
             model=about.model,
-            snapshot=about.snapshot,
+            snapshot=about.snapshot or next(iter(job.made), None),
             job=job.id,
         )
 
-    return Panel(desk, hub, activity, Jobs(hub, ended), Watches(hub, activity), door or Door())
+    jobs = Jobs(hub, ended)
+    watches = Watches(hub, activity, changes.settle)
+    changes.busy = lambda: jobs.busy
+    changes.is_own = lambda head: head.kind == "scheduled" and watches.is_on(desk.key_of_head(head))
+    return Panel(desk, hub, changes, activity, jobs, watches, door or Door())
 
 
 def make_app(panel: Panel) -> Starlette:
@@ -60,7 +65,7 @@ def make_app(panel: Panel) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        looking = asyncio.create_task(Changes(panel).run())
+        looking = asyncio.create_task(panel.changes.run())
         try:
             yield
         finally:

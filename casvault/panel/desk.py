@@ -142,4 +142,10 @@ def desk_for(named: str | None, working: Path, model: str | None = None) -> Desk
             path = api.find_vault(typed, working)
         except NoVault:
             path = api.place_for_vault(working, typed)
-    return Desk(path, working)
+    if model is None:
+        return Desk(path, working)
+    try:
+        models = api.open(path).models(model)
+    except NoVault:
+        models = api.models_at(Path(model))
+    return Desk(path, working, tuple(models))

@@ -28,7 +28,8 @@ class Given(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 def takes(kind: type[T]) -> Callable[[Callable[[Request, T], Response]], Callable[[Request], Awaitable[Response]]]:
     """Make an endpoint of a page that gets what its form holds, as ``kind``, and works in a thread.
 
-    Forms know only texts: "5" is also a number, "true" and "on" are also a truth, and one value is also a list.
+    Forms know only texts: "5" is also a number, "true" and "on" are also a truth, one value is also a list, and no text
+    is no number.
     """
 
     def decorate(handler: Callable[[Request, T], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -67,6 +68,9 @@ def _of_form(values: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, value in values.items():
         wanted = str(declared.get(name, ""))
+        if value == "" and name in declared and "str" not in wanted:
+            # A field that was left empty says nothing.
+            continue
         if value == "on" and "bool" in wanted:
             made[name] = True
         elif ("list" in wanted or "tuple" in wanted) and not isinstance(value, list):

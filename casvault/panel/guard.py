@@ -134,7 +134,7 @@ class Guard:
         """Return the answer to a request that is not to be handed on."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
-            shown = " or ".join(f"{name}:{self._port}" for name in sorted(self._names))
+            shown = " or ".join(_authority(name, self._port) for name in sorted(self._names))
             return _refuse(
                 scope, 421, f"this panel answers to {shown} only; through a tunnel, use the same port at both ends."
             )

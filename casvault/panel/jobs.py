@@ -28,6 +28,7 @@ R = TypeVar("R")
 
 _EVERY = 0.2
 """Seconds between two events that tell how far a job is."""
+_READING = ("diff", "health", "verify")
 _MOST_RUNNING = 8
 _MOST_ENDED = 200
 
@@ -51,7 +52,7 @@ class Job(Progress):
     """One operation: a Progress that remembers what it is told, and says it on.
 
     ``state`` is running, done, failed or cancelled. ``result`` is what the operation returned, ``error`` what it
-    raised, ``told`` the sentence that says it. All amounts are bytes.
+    raised, ``told`` the sentence that says it, ``made`` the ids of snapshots that it took. All amounts are bytes.
     """
 
     def __init__(self, subject: Subject, tell: Callable[[Job], None]) -> None:
@@ -68,6 +69,7 @@ class Job(Progress):
         self.result: Any = None
         self.error: CasvaultError | None = None
         self.told = ""
+        self.made: list[str] = []
         self.asked_to_stop = False
         self._tell = tell
         self._guard = threading.Lock()
@@ -194,6 +196,12 @@ class Jobs:
         if job is None:
             raise NotFound("there is no such operation in this panel; it may have been started before the panel was.")
         return job
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job runs that writes to the vault."""
+        with self._lock:
+            return any(job.running and job.subject.kind not in _READING for job in self._jobs.values())
 
     def threads(self) -> list[threading.Thread]:
         """Return the threads of jobs that have not ended, for who waits for them."""

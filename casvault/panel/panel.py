@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from casvault.api import Vault
 from casvault.panel.activity import Activity
+from casvault.panel.changes import Changes
 from casvault.panel.desk import Desk
 from casvault.panel.guard import Door
 from casvault.panel.hub import Hub
@@ -23,6 +24,7 @@ class Panel:
 
     desk: Desk
     hub: Hub
+    changes: Changes
     activity: Activity
     jobs: Jobs
     watches: Watches

@@ -6,6 +6,7 @@ Each is a `Watcher` of the vault in a thread; what it tells is noted in the acti
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +26,15 @@ class _Watch:
 
 
 class Watches:
-    """The models that are watched, by their keys; safe to use from several threads."""
+    """The models that are watched, by their keys; safe to use from several threads.
 
-    def __init__(self, hub: Hub, activity: Activity) -> None:
+    ``settle`` is called with the ids of snapshots that a watch took.
+    """
+
+    def __init__(self, hub: Hub, activity: Activity, settle: Callable[[Iterable[str]], None]) -> None:
         self._hub = hub
         self._activity = activity
+        self._settle = settle
         self._lock = threading.Lock()
         self._watches: dict[str, _Watch] = {}
 
@@ -98,6 +103,8 @@ class Watches:
             watch = self._watches.get(key)
             if watch is not None:
                 watch.last = event
+        if event.kind in ("snapshot", "pruned"):
+            self._settle([event.snapshot] if event.snapshot is not None else [])
         if event.kind not in ("started", "stopped"):
             outcome = "failed" if event.kind in ("error", "unhealthy") else "done"
             self._activity.add(

@@ -8,6 +8,7 @@ __all__ = [
     "ActivityDocument",
     "ActivityEntry",
     "Checked",
+    "ComparisonDocument",
     "Deleted",
     "FileChange",
     "Freed",
@@ -23,6 +24,8 @@ __all__ = [
     "Problem",
     "ProblemDocument",
     "Pruned",
+    "RemoteDocument",
+    "RemotesDocument",
     "RestorePlanDocument",
     "SnapshotDocument",
     "SnapshotsDocument",
@@ -164,20 +167,44 @@ class LiveModel(TypedDict):
     watch: WatchDocument
 
 
+class Curve(TypedDict):
+    """One loss: for each point the lowest and the highest value, and the mean of what led up to it."""
+
+    name: str
+    low: list[float | None]
+    high: list[float | None]
+    mean: list[float | None]
+
+
+class LossMark(TypedDict):
+    """A snapshot of the model; ``on_curve`` says whether the history leads through it."""
+
+    id: str
+    name: str | None
+    kind: str
+    created: str
+    iteration: int | None
+    run: int
+    loss: dict[str, float | None] | None
+    health: str
+    on_curve: bool
+
+
 class Losses(TypedDict):
-    """Curves of losses: each of the ``iterations`` is the last of ``step``, with the mean, low and high of those, and
-    the mean of the 100 up to it.
+    """Curves of losses. The history goes from the iteration ``first`` to ``last``; the points of the curves end with
+    the ``iterations``, and a mean is over ``window`` of them. Where there is no history ``reason`` says why.
     """
 
-    names: list[str]
-    first: int
-    rows: int
-    step: int
+    title: str
+    snapshot: str | None
+    model: str
+    first: int | None
+    last: int | None
+    window: int
+    reason: str | None
     iterations: list[int]
-    mean: dict[str, list[float | None]]
-    smoothed: dict[str, list[float | None]]
-    low: dict[str, list[float | None]]
-    high: dict[str, list[float | None]]
+    curves: list[Curve]
+    marks: list[LossMark]
 
 
 class FileChange(TypedDict):
@@ -262,6 +289,33 @@ class UsageDocument(TypedDict):
     growth: list[dict[str, Any]]
 
 
+class RemoteDocument(TypedDict):
+    """Another vault that has a name here; ``program`` is casvault on its machine."""
+
+    name: str
+    url: str
+    program: str
+
+
+class RemotesDocument(TypedDict):
+    """All remotes, by name."""
+
+    remotes: list[RemoteDocument]
+
+
+class ComparisonDocument(TypedDict):
+    """What is only here, only there, newer on one side, or in conflict; sizes in bytes, null where not asked for."""
+
+    remote: str
+    both: int
+    only_here: list[dict[str, Any]]
+    only_there: list[dict[str, Any]]
+    refused: Any
+    conflicts: Any
+    bytes_to_send: int | None
+    bytes_to_receive: int | None
+
+
 class JobSummary(TypedDict):
     """An operation, and how far it is: amounts in bytes, ``rate`` in bytes per second, ``eta`` in seconds."""
 
@@ -281,6 +335,7 @@ class JobSummary(TypedDict):
     total: int | None
     rate: float | None
     eta: float | None
+    progress: str
     messages: list[str]
     told: str
     error: Problem | None

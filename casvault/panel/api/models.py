@@ -16,7 +16,7 @@ from casvault.panel.given import Given
 from casvault.panel.operations import checking, restoring, taking
 from casvault.panel.panel import Panel
 
-__all__ = ["ENDPOINTS", "Points", "model_key"]
+__all__ = ["ENDPOINTS", "Points", "losses_of", "model_key"]
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -25,9 +25,12 @@ Notes = Annotated[str, msgspec.Meta(max_length=100_000, description="Plain text 
 
 
 class Points(Given):
-    """In how many points a curve is to be told, at most."""
+    """Between which iterations a curve is to be told, in how many points at most, and over how many a mean is taken."""
 
-    points: Annotated[int, msgspec.Meta(ge=1, le=20_000)] = 2000
+    first: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None = None
+    last: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] | None = None
+    points: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    window: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
 
 class TakeSnapshot(Given):
@@ -84,8 +87,16 @@ def _live(call: Call) -> dict[str, Any]:
 
 
 def _losses(call: Call) -> dict[str, Any]:
-    model = call.panel.desk.model(model_key(call))
-    return call.panel.vault.losses(model).to_json(call.query.points)
+    return losses_of(call, call.panel.desk.model(model_key(call)))
+
+
+def losses_of(call: Call, what: str | Model) -> dict[str, Any]:
+    """Return the losses of a snapshot, by its id, or of a live model, as `Points` say."""
+    wanted = call.query
+    found = call.panel.vault.losses(
+        what, first=wanted.first, last=wanted.last, points=wanted.points, window=wanted.window
+    )
+    return found.to_json()
 
 
 def _take(call: Call) -> Any:

@@ -9,17 +9,24 @@ from typing import Any
 import msgspec
 
 from casvault import __version__
-from casvault.panel.api import documents, jobs, models, snapshots, storage
+from casvault.panel.api import documents, jobs, models, remotes, snapshots, storage
 from casvault.panel.api.endpoint import PREFIX, Endpoint
 
 __all__ = ["ENDPOINTS", "openapi"]
 
-ENDPOINTS: tuple[Endpoint, ...] = (*models.ENDPOINTS, *snapshots.ENDPOINTS, *storage.ENDPOINTS, *jobs.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *models.ENDPOINTS,
+    *snapshots.ENDPOINTS,
+    *storage.ENDPOINTS,
+    *remotes.ENDPOINTS,
+    *jobs.ENDPOINTS,
+)
 """All endpoints of the API."""
 
 _PARTS = {
     "id": ("The id of a snapshot.", snapshots.ID_PATTERN),
     "key": ("The key of a model, as `models` tells it.", "^[0-9a-f]{16}$"),
+    "name": ("The name of a remote.", "^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$"),
     "job": ("The id of an operation.", "^[0-9a-f]{12}$"),
 }
 _DESCRIPTION = """\

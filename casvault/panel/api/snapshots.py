@@ -12,7 +12,7 @@ from casvault.api import Head
 from casvault.errors import NotFound
 from casvault.panel.api import documents
 from casvault.panel.api.endpoint import Call, Endpoint
-from casvault.panel.api.models import Name, Notes, Points
+from casvault.panel.api.models import Name, Notes, Points, losses_of
 from casvault.panel.given import Given
 from casvault.panel.operations import checking, keeping, restoring
 
@@ -173,7 +173,7 @@ ENDPOINTS = (
         "/snapshots/{id}/losses",
         "losses_of_snapshot",
         "The losses that a snapshot holds.",
-        lambda call: call.panel.vault.losses(snapshot_id(call)).to_json(call.query.points),
+        lambda call: losses_of(call, snapshot_id(call)),
         documents.Losses,
         query=Points,
     ),

@@ -129,7 +129,7 @@ def _options(rules: Rules) -> list[str]:
 
 def _told(result: GcResult) -> str:
     left = f" {result.unfinished}" if result.unfinished else ""
-    return f"{size(result.freed_bytes + result.recoding_freed_bytes)} freed, {size(result.remaining_bytes)} left.{left}"
+    return f"{size(result.freed_bytes)} freed, {size(result.remaining_bytes)} left.{left}"
 
 
 def _called(heads: Sequence[Head]) -> str:
@@ -147,5 +147,4 @@ def _note(panel: Panel, what: str, text: str, words: list[str], heads: Sequence[
         model=models.pop() if len(models) == 1 else None,
         snapshot=heads[0].id if len(heads) == 1 else None,
     )
-    panel.desk.forget()
-    panel.hub.publish("vault", {})
+    panel.changes.settle(head.id for head in heads)

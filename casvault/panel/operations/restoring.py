@@ -32,7 +32,7 @@ def restore(panel: Panel, snapshot: str, *, backup: bool = True, allow_incomplet
         panel.desk.key_of_head(head),
         head.id,
     )
-    return panel.jobs.start(subject, lambda job: vault.restore(head.id, options, progress=job), _told)
+    return panel.jobs.start(subject, lambda job: _noted(job, vault.restore(head.id, options, progress=job)), _told)
 
 
 def plan_undo(panel: Panel, key: str) -> RestorePlan:
@@ -51,7 +51,12 @@ def undo(panel: Panel, key: str) -> Job:
         model.name,
         key,
     )
-    return panel.jobs.start(subject, lambda job: vault.undo(path, progress=job), _told)
+    return panel.jobs.start(subject, lambda job: _noted(job, vault.undo(path, progress=job)), _told)
+
+
+def _noted(job: Job, result: RestoreResult) -> RestoreResult:
+    job.made = [result.backup.id] if result.backup is not None else []
+    return result
 
 
 def _told(result: RestoreResult) -> str:

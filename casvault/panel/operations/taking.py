@@ -69,6 +69,7 @@ def snapshot(
     def work(job: Job) -> Taken:
         vault.finish_interrupted()
         results, _ = vault.snapshot_each([model], name=name, notes=notes, patience=patience, progress=job)
+        job.made = [results[0].id]
         return Taken(results[0])
 
     title = f"Snapshot of {model.name}" + (f": {name}" if name else "")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from casvault.api import Head
-from casvault.panel.given import Given, parse_query
 from casvault.panel.pages.saved import saved_by
-from casvault.panel.pages.subjects import Subject, live_subjects, stored_subjects, subject_of
+from casvault.panel.pages.subjects import Subject, live_subjects, stored_subjects
 from casvault.panel.panel import Panel, panel_of
 from casvault.panel.render import page
 
@@ -20,16 +18,6 @@ __all__ = ["ROUTES"]
 
 WINDOWS = (1, 20, 100, 500, 2000)
 """Iterations that somebody may have the mean taken over."""
-
-
-class _Wanted(Given):
-    """What a curve is asked for with."""
-
-    of: str
-    first: int | None = None
-    last: int | None = None
-    points: int = 1000
-    window: int = 100
 
 
 def charts(request: Request) -> Response:
@@ -41,27 +29,6 @@ def charts(request: Request) -> Response:
     wanted = request.query_params.get("of", "")
     chosen = next((one for one in subjects if one.key == wanted), subjects[0] if subjects else None)
     return page(request, "charts.html", groups=groups, chosen=chosen, windows=WINDOWS, snapshots=len(heads))
-
-
-def losses(request: Request) -> Response:
-    """Answer with the curve of a snapshot or a live model, as JSON."""
-    panel = panel_of(request)
-    wanted = parse_query(dict(request.query_params), _Wanted)
-    subject = subject_of(panel, wanted.of)
-    found = panel.vault.losses(
-        subject.path, first=wanted.first, last=wanted.last, points=wanted.points, window=wanted.window
-    )
-    return JSONResponse({**found.to_json(), "of": subject.key, "called": subject.title})
-
-
-def growth(request: Request) -> Response:
-    """Answer with what the vault stores over time, as JSON: for each snapshot, of it and all before it."""
-    usage = panel_of(request).desk.usage()
-    points: list[dict[str, Any]] = []
-    for one, point in zip(usage.snapshots, usage.growth, strict=True):
-        head = one.head
-        points.append({**point.to_json(), "id": head.id, "name": head.name, "model": head.model_name})
-    return JSONResponse({"points": points})
 
 
 def saved(request: Request) -> Response:
@@ -81,7 +48,5 @@ def _groups(panel: Panel, heads: Sequence[Head]) -> Iterator[tuple[str, list[Sub
 
 ROUTES: list[BaseRoute] = [
     Route("/charts", charts),
-    Route("/charts/losses", losses),
-    Route("/charts/growth", growth),
     Route("/charts/saved", saved),
 ]

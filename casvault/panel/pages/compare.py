@@ -31,7 +31,7 @@ __all__ = ["ROUTES"]
 _NOW = "As it is now"
 
 
-class _Pair(Given, frozen=True):
+class _Pair(Given):
     a: str
     b: str
 
@@ -169,7 +169,7 @@ def _partner(one: Subject, heads: Sequence[Head], live: Sequence[Subject], *, be
     at = keys.index(one.key) if one.key in keys else -1
     order = mine[at + 1 :] if before else list(reversed(mine[: max(at, 0)]))
     order += [subject for subject in live if subject.model == one.model]
-    order += [subject for subject in (*mine, *stored_subjects(heads), *live)]
+    order += [*mine, *stored_subjects(heads), *live]
     return next((subject for subject in order if subject.key != one.key), None)
 
 
@@ -206,7 +206,7 @@ def _pair(job: Job) -> tuple[str, str] | None:
 
 def _shown(request: Request, job: Job) -> Response:
     if job.running or job.error is not None:
-        return page(request, "comparing.html", job=job.to_json(), jobs=[])
+        return page(request, "comparing.html", job=job.to_json())
     assert isinstance(job.result, Diff)
     return page(request, "differences.html", found=differences_of(job.result), command=job.subject.command)
 

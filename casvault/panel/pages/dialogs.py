@@ -27,7 +27,7 @@ from casvault.panel.words import moment_of, plural
 __all__ = ["ROUTES"]
 
 
-class _Create(Given, frozen=True):
+class _Create(Given):
     model: str
     name: str = ""
     notes: str = ""
@@ -35,27 +35,27 @@ class _Create(Given, frozen=True):
     incomplete: bool = False
 
 
-class _Restore(Given, frozen=True):
+class _Restore(Given):
     incomplete: bool = False
     unkept: bool = False
 
 
-class _Model(Given, frozen=True):
+class _Model(Given):
     model: str
 
 
-class _Edit(Given, frozen=True):
+class _Edit(Given):
     name: str = ""
     notes: str = ""
     tags: str = ""
     pinned: bool = False
 
 
-class _Ids(Given, frozen=True):
+class _Ids(Given):
     ids: list[str]
 
 
-class _Pin(Given, frozen=True):
+class _Pin(Given):
     pinned: bool
 
 

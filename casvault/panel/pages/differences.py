@@ -108,11 +108,11 @@ def _loss(change: ValueChange) -> Value:
 def _value(change: ValueChange) -> Value:
     name = _NAMES.get(change.key, change.key)
     if change.key == "saved_at":
-        return Value(name, *(exact(moment_of(each)) if each else "unknown" for each in (change.a, change.b)))
-    by = ""
+        before, after = (exact(moment_of(each)) if each else "unknown" for each in (change.a, change.b))
+        return Value(name, before, after)
     if change.key == "iteration" and _is_number(change.a) and _is_number(change.b):
-        by = f"{change.b - change.a:+,}"
-    return Value(name, _text(change.a), _text(change.b), by)
+        return Value(name, f"{change.a:,}", f"{change.b:,}", f"{change.b - change.a:+,}")
+    return Value(name, _text(change.a), _text(change.b))
 
 
 def _text(value: Any) -> str:
@@ -156,7 +156,7 @@ def _parts(tensors: Sequence[TensorChange]) -> Iterable[Part]:
     for part, title in _TITLES.items():
         mine = [one for one in tensors if one.part == part]
         changed = [one for one in mine if one.change != "same"]
-        if not mine:
+        if not mine or (part == "records" and not changed):
             continue
         most = max((one.relative for one in changed if one.relative is not None), default=0.0)
         shown = [_moved(one, most) for one in changed[:_MOST]]
@@ -180,4 +180,4 @@ def _how_far(tensor: TensorChange) -> str:
 
 def _shape(tensor: TensorChange) -> str:
     kinds = [kind for kind in (tensor.kind_a, tensor.kind_b) if kind is not None]
-    return " → ".join(dict.fromkeys("×".join(map(str, shape)) or "1" for _, shape in kinds))
+    return " → ".join(dict.fromkeys("x".join(map(str, shape)) or "1" for _, shape in kinds))

@@ -21,7 +21,7 @@ from casvault.panel.render import page
 __all__ = ["ROUTES"]
 
 
-class _Watch(Given, frozen=True):
+class _Watch(Given):
     on: bool = False
 
 

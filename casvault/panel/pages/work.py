@@ -16,7 +16,7 @@ from casvault.panel.render import page
 __all__ = ["ROUTES", "job_page"]
 
 
-class _Nothing(Given, frozen=True):
+class _Nothing(Given):
     pass
 
 

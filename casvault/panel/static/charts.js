@@ -1,7 +1,7 @@
 // The page of the charts: asks for the figures, draws them, and asks again when somebody looks closer or the vault
 // changes. What is chosen stands in the address, so that it is there again when the page is loaded anew.
 
-import { anchor, ask, excuse, key, link, table, whole } from "./figures.js";
+import { anchor, ask, excuse, key, link, losses, sentence, table, whole } from "./figures.js";
 import { hear } from "./events.js";
 import { LossChart, shown } from "./losses.js";
 import { GrowthChart, bytes } from "./growth.js";
@@ -68,11 +68,11 @@ class Losses {
     this.asked = new AbortController();
     const { of, window: smooth } = this.choice;
     const points = Math.min(2000, Math.max(200, this.box.clientWidth));
-    const query = new URLSearchParams({ of, window: smooth, points });
+    const query = new URLSearchParams({ window: smooth, points });
     if (this.part[0] != null) query.set("first", this.part[0]);
     if (this.part[1] != null) query.set("last", this.part[1]);
     try {
-      this.history = await ask(`/charts/losses?${query}`, this.asked.signal);
+      this.history = await losses(of, query, this.asked.signal);
       this.draw();
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -92,11 +92,11 @@ class Losses {
       excuse(this.box, `${sentence(history.reason)} Where a snapshot is taken with --loss, it is drawn here.`);
     } else {
       this.chart ??= new LossChart(this.box, {
-        label: `Losses of ${history.called}`,
+        label: `Losses of ${this.tools.elements.of.selectedOptions[0].text}`,
         choose: (low, high) => this.look(low, high),
         href: link,
       });
-      this.chart.show(history, this.choice);
+      this.chart.show(history, { ...this.choice, whole: this.part[0] == null && this.part[1] == null });
     }
     byId("losses-legend").replaceChildren(...legend(history));
     byId("losses-table").replaceChildren(...tables(history));
@@ -118,10 +118,6 @@ class Losses {
     if (way === "all") this.look(null, null);
     else this.chart?.plot?.zoom(way === "in" ? 0.5 : 2);
   }
-}
-
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function summary(history) {
@@ -184,8 +180,8 @@ class Growth {
 
   async load() {
     try {
-      const { points } = await ask("/charts/growth");
-      this.draw(points);
+      const { snapshots, growth } = await ask("/usage");
+      this.draw(growth.map((point, at) => ({ ...snapshots[at], ...point })));
     } catch (error) {
       this.chart?.plot?.end();
       this.chart = null;

@@ -1,5 +1,5 @@
 // The page of the comparison: asks for what differs, follows the job that finds it out, and draws the losses between.
-import { ask, excuse, key } from "./figures.js";
+import { excuse, key, losses, sentence } from "./figures.js";
 import { hear } from "./events.js";
 import { LossChart } from "./losses.js";
 import { get, post } from "./notes.js";
@@ -63,13 +63,13 @@ async function between(box) {
     },
   });
   async function load(first = false) {
-    const query = new URLSearchParams({ of, points: Math.min(2000, Math.max(200, box.clientWidth)) });
+    const query = new URLSearchParams({ points: Math.min(2000, Math.max(200, box.clientWidth)) });
     if (part[0] !== null) query.set("first", part[0]);
     if (part[1] !== null) query.set("last", part[1]);
     try {
-      const history = await ask(`/charts/losses?${query}`);
+      const history = await losses(of, query);
       if (history.reason) {
-        excuse(box, `${history.reason} What snapshots tell of losses is above.`);
+        excuse(box, `${sentence(history.reason)} What snapshots tell of losses is above.`);
         return;
       }
       const places = history.marks.filter((mark) => [a, b].includes(mark.id) && mark.iteration != null).map((mark) => mark.iteration);

@@ -5,18 +5,28 @@ export const whole = new Intl.NumberFormat("en");
 /** Where the card of a snapshot is. */
 export const link = (id) => `/#snapshot-${id}`;
 
-/** Ask for JSON; what goes wrong is an Error with the sentence that the panel gave. */
-export async function ask(address, signal) {
+/** Ask the API; what goes wrong is an Error with the sentence that it gave. */
+export async function ask(path, signal) {
   let answer;
   try {
-    answer = await fetch(address, { headers: { Accept: "application/json" }, signal });
+    answer = await fetch(`/api/v1${path}`, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The panel does not answer any more. Start it again with `casvault panel`.");
+    throw new Error("The panel does not answer any more. Start it again with “casvault panel”.");
   }
-  if (answer.ok) return answer.json();
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  throw new Error(page.querySelector("[role=alert]")?.textContent.trim() || `The panel answered with ${answer.status}.`);
+  const document = await answer.json();
+  if (!answer.ok) throw new Error(sentence(document.error?.message ?? `The panel answered ${answer.status}.`));
+  return document;
+}
+
+/** Ask for the losses of a snapshot, by its id, or of a live model, by its key. */
+export function losses(of, query, signal) {
+  const place = /^[0-9a-f]{16}$/.test(of) ? "models" : "snapshots";
+  return ask(`/${place}/${encodeURIComponent(of)}/losses?${query}`, signal);
+}
+
+export function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Say in the place of a chart why there is none. */

@@ -49,7 +49,7 @@ export class GrowthChart {
     this.part = null;
   }
 
-  /** Draw points as `/charts/growth` gives them, oldest first. */
+  /** Draw points, oldest first: what a snapshot is called, and what it and all before it take. */
   show(points) {
     this.points = points;
     if (this.plot) this.plot.show(this.data());

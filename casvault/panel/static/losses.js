@@ -35,12 +35,13 @@ export class LossChart {
     this.shape = null;
   }
 
-  /** Draw a history, as `/api/losses` gives it. */
-  show(history, { log = false, raw = true } = {}) {
+  /** Draw a history, as the API gives it. */
+  show(history, { log = false, raw = true, whole = false } = {}) {
     this.history = history.curves.length ? history : sparse(history);
     this.log = log;
     this.raw = raw && history.curves.length > 0;
     this.marks = history.marks.filter((mark) => mark.iteration != null);
+    this.whole = whole;
     const shape = JSON.stringify([this.history.curves.map((curve) => curve.name), log, this.raw]);
     if (this.plot && this.shape === shape) this.plot.show(this.data());
     else {
@@ -79,7 +80,7 @@ export class LossChart {
       height: this.height,
       lane: LANE,
       scales: {
-        x: { time: false, range: (plot, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
+        x: { time: false, range: (plot, low, high) => this.within(low, high) },
         y: { distr: this.log ? 3 : 1, range: (plot, low, high) => this.range(plot, low, high) },
       },
       series: [{}, ...series],
@@ -93,6 +94,13 @@ export class LossChart {
       tell: (at) => this.told(at),
       zoomed: (low, high) => this.choose(low, high),
     };
+  }
+
+  /** All of the history, and where all is shown also what was trained beyond it on another line. */
+  within(low, high) {
+    const far = this.whole ? this.marks.reduce((most, mark) => Math.max(most, mark.iteration), high) : high;
+    if (low === far) return [low - 1, far + 1];
+    return [low, far > high ? far + (far - low) * 0.02 : far];
   }
 
   range(plot, low, high) {
