@@ -37,9 +37,9 @@ class SyncOptions:
 class SyncResult:
     """What travelled one way: ids of ``snapshots``, how many ``objects`` of how many stored bytes, ``labels``.
 
-    ``way`` is sent or received. ``logical_bytes`` are those of the models in the snapshots; ``wire_bytes`` is all that went over the wire, both
-    ways; ``retries`` how often a link was made anew. ``refused``, ``conflicts`` and ``failed`` say by id why a
-    snapshot stayed where it is.
+    ``way`` is sent or received. ``logical_bytes`` are those of the models in the snapshots; ``wire_bytes`` is all that
+    went over the wire, both ways; ``retries`` how often a link was made anew. ``refused``, ``conflicts`` and ``failed``
+    say by id why a snapshot stayed where it is.
     """
 
     snapshots: list[str] = field(default_factory=list)

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from casvault.codecs import Bytes
 from casvault.errors import BrokenLink, CasvaultError, Locked, MissingObject, RemoteError, StorageError
-from casvault.objects import ObjectName
 from casvault.manifest.stamp import Stamp
+from casvault.objects import ObjectName
 from casvault.sync.frames import (
     GREETING,
     Frame,

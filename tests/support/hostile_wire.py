@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, cast
 from casvault.errors import CasvaultError
 from casvault.manifest.label import Label
 from casvault.sync import SyncOptions, pull, push, serve
+from casvault.sync.channel import Link
 from casvault.sync.far import FarRemote
 from casvault.sync.frames import GREETING, Wire
 from casvault.sync.local import LocalRemote
@@ -62,10 +63,10 @@ class _Copy(io.RawIOBase):
         self._stream = stream
         self.seen = io.BytesIO()
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.seen.write(data)
-        return data
+    def readinto(self, buffer: Any) -> int:
+        count: int = self._stream.readinto1(buffer)  # type: ignore[attr-defined]
+        self.seen.write(memoryview(buffer)[:count])
+        return count
 
     def readline(self, size: int | None = -1) -> bytes:
         data = self._stream.readline(-1 if size is None else size)
@@ -73,30 +74,44 @@ class _Copy(io.RawIOBase):
         return data
 
 
+class _Told(io.RawIOBase):
+    """A stream that is written down while it is written."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.seen = io.BytesIO()
+
+    def write(self, data: Any) -> int:
+        self.seen.write(data)
+        return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def _taken_apart(data: bytes) -> list[tuple[dict[str, Any], bytes]]:
     wire, found = Wire(io.BytesIO(data), io.BytesIO()), []
     while (frame := wire.receive()) is not None:
-        found.append((frame.head, frame.body))
+        found.append((frame.head, bytes(frame.body)))
     return found
 
 
 def _listened(vault: Vault, work: Callable[[FarRemote], object]) -> tuple[Talk, Talk]:
     """Do something with a server; return what the caller said, and what the server did."""
-    asked = io.BytesIO()
+    asked, answered = io.BytesIO(), io.BytesIO()
 
     def server(reader: BinaryIO, writer: BinaryIO) -> None:
-        copy = _Copy(reader)
+        copy, told = _Copy(reader), _Told(writer)
         try:
-            serve(vault, cast(BinaryIO, copy), writer)
+            serve(vault, cast(BinaryIO, copy), cast(BinaryIO, told))
         finally:
             asked.write(copy.seen.getvalue())
+            answered.write(told.seen.getvalue())
 
     with behind(server) as far:
-        answered = _Copy(far._wire._reader)
-        far._wire._reader = cast(BinaryIO, answered)
         work(far)
-    hello = ({"uuid": "x", "max_depth": 2}, b"")
-    return Talk(b"", _taken_apart(asked.getvalue())), Talk(GREETING, [hello, *_taken_apart(answered.seen.getvalue())])
+    frames = answered.getvalue().removeprefix(GREETING)
+    return Talk(b"", _taken_apart(asked.getvalue())), Talk(GREETING, _taken_apart(frames))
 
 
 def _changed(talk: Talk, chance: random.Random, bend: Bend, scar: Scar) -> bytes:
@@ -166,10 +181,14 @@ def read_answers(data: bytes) -> None:
     """Pull from who says it."""
     vault = memory_vault()
     try:
-        far = FarRemote(Wire(io.BytesIO(data), io.BytesIO()), "far", lambda: None, lambda: "")
-        pull(LocalRemote(vault), far, SyncOptions())
+        with FarRemote(lambda: _said(data), "far") as far:
+            pull(LocalRemote(vault), far, SyncOptions(retries=0))
     finally:
         _check(vault)
+
+
+def _said(data: bytes) -> Link:
+    return Link(Wire(io.BytesIO(data), io.BytesIO()), lambda: None, lambda: None, lambda: "")
 
 
 def _check(vault: Vault) -> None:

@@ -21,6 +21,7 @@ from casvault.digest import digest_of
 from casvault.errors import CasvaultError
 from casvault.manifest.manifest import FileEntry
 from casvault.sync import SyncOptions, pull, push, sync
+from casvault.sync.channel import Link
 from casvault.sync.far import FarRemote
 from casvault.sync.frames import Wire
 from casvault.sync.local import LocalRemote
@@ -105,8 +106,9 @@ def _alike(vault: api.Vault, place: Path) -> bool:
 def _push_over(place: Path, to: Path, back: Path) -> None:
     """Push to the server at the other end of two pipes; that it dies, or refuses, is what the trial is about."""
     with open(to, "wb") as writer, open(back, "rb") as reader, suppress(CasvaultError, OSError):
-        far = FarRemote(Wire(reader, writer), "the second vault", lambda: None, lambda: "")
-        push(LocalRemote(open_vault(place)), far, SyncOptions(delete=True))
+        link = Link(Wire(reader, writer), writer.close, writer.close, lambda: "")
+        with FarRemote(lambda: link, "the second vault") as far:
+            push(LocalRemote(open_vault(place)), far, SyncOptions(delete=True, retries=0))
 
 
 COMMANDS: dict[str, Command] = {
