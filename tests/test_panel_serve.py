@@ -20,17 +20,18 @@ from casvault import api
 from casvault.demo.model import SampleModel
 
 WAIT = 60.0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+"""In which a process in any folder runs the casvault that is tested, also where another one is installed."""
 
 
 class Process:
     """``casvault panel`` in a folder, and a client with its key."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "casvault", "panel", "--no-browser", *options],
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -122,7 +123,9 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         listener.listen()
         port = str(listener.getsockname()[1])
         command = [sys.executable, "-m", "casvault", "panel", "--no-browser", "--port", port]
-        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT, check=False)
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=WAIT, check=False
+        )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (f"casvault: port {port} of 127.0.0.1 cannot be had; name another, or `--port 0` for any.\n")
 
@@ -144,7 +147,9 @@ def test_without_the_extra_it_says_how_to_get_it(
 
 def test_other_commands_do_not_pay_for_it() -> None:
     code = "import sys; from casvault.cli.main import run\ntry: run(['--help'])\nexcept SystemExit: print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=WAIT, check=True
+    )
     loaded = set(told.stdout.split())
     assert not loaded & {"starlette", "uvicorn", "jinja2", "msgspec", "anyio", "casvault.panel"}
 
