@@ -12,8 +12,13 @@ import tempfile
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.soak import FIGURES, in_memory, summary
+
+# How long an example takes says something of the machine, and of what else runs on it.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _ROOM = 2 << 30
 _MADE: list[str] = []
