@@ -105,7 +105,7 @@ def _live(panel: Panel, key: str, model: Model) -> Live:
         findings=_findings(status),
         picture=_picture(status.equals or status.newest),
         watched=panel.watches.is_on(key),
-        undo=_undo(panel.vault, model),
+        undo=_undo(panel.vault, model, status),
     )
 
 
@@ -162,10 +162,17 @@ def _picture(head: Head | None) -> str:
     return f"/pictures/{head.id}" if head is not None and head.document.get("preview") else ""
 
 
-def _undo(vault: Vault, model: Model) -> str:
-    """Return what undo would bring back, empty where there is nothing to go back to."""
+def _undo(vault: Vault, model: Model, status: Status) -> str:
+    """Say what undo would bring back, empty where there is nothing to go back to."""
     record = vault.live(vault.live_key(model))
     if record is None or not record.restored or record.backup is None:
         return ""
-    head = next((head for head in vault.snapshots() if head.id == record.backup), None)
-    return "" if head is None else f"Brings back what was there before: {title_of(head)}"
+    heads = {head.id: head for head in vault.snapshots()}
+    if record.backup not in heads or record.backup == record.snapshot:
+        return ""
+    now = (
+        "Restored"
+        if status.equals is not None and status.equals.id == record.snapshot
+        else "Trained on since a restore"
+    )
+    return f"{now}. What was there before is kept as “{title_of(heads[record.backup])}”."
