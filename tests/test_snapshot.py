@@ -22,6 +22,7 @@ from casvault.files.source import FileSource
 from casvault.progress import Progress
 from casvault.restore import RestoreOptions
 from casvault.snapshot.scope import doubt
+from casvault.vault.head import Head
 from tests.support.command import clean_environment
 from tests.support.trainer import NAME, contents, copy_as_it_comes, make_model, tree
 
@@ -495,11 +496,15 @@ def _beside_a_trainer(vault: api.Vault, tmp_path: Path, count: int, monkeypatch:
         try:
             assert trainer.stdout is not None
             trainer.stdout.readline()
-            ids = [vault.snapshot(folder / NAME).head.id for _ in range(count)]
+            # As many more as it takes to meet enough saves: a snapshot can be quicker than the next save.
+            heads: list[Head] = []
+            while len(heads) < count or len({head.iteration for head in heads}) <= count // 3:
+                assert trainer.poll() is None
+                heads.append(vault.snapshot(folder / NAME).head)
         finally:
             trainer.kill()
     told = []
-    for number, id in enumerate(ids):
+    for number, id in enumerate(head.id for head in heads):
         back = tmp_path / f"back {number}"
         vault.restore(id, RestoreOptions(to=back))
         iterations = _iterations(back)
