@@ -38,6 +38,7 @@ class Desk:
         self._states: dict[str, tuple[float, Status]] = {}
         self._counting = threading.Lock()
         self._usage: tuple[str, Usage] | None = None
+        self._heads: tuple[str, list[Head], list[Head]] | None = None
 
     @property
     def has_vault(self) -> bool:
@@ -97,6 +98,20 @@ class Desk:
         folder = self.vault.home / head.source
         return _key(str(folder), head.model_name, str(head.document["model"]["kind"]))
 
+    def snapshots(self, *, deleted: bool = False) -> list[Head]:
+        """Return what `Vault.snapshots` returns; believed until snapshots or labels change.
+
+        Where something cannot be read, all is read anew each time. Raises NoVault, StorageError.
+        """
+        with self._counting:
+            state = self.vault.fingerprint()
+            if self._heads is None or self._heads[0] != state or self.vault.index.damaged:
+                every = self.vault.heads(deleted=True)
+                there = [head for head in every if not head.label.deleted]
+                self._heads = state, there, [head for head in every if head.label.deleted]
+            _, there, gone = self._heads
+            return list(gone if deleted else there)
+
     def usage(self) -> Usage:
         """Return what everything takes; believed until snapshots or labels change. Raises what `Vault.usage` raises."""
         with self._counting:
@@ -109,6 +124,7 @@ class Desk:
         """Look at everything anew next time."""
         self._looked = None
         self._usage = None
+        self._heads = None
         self._states.clear()
 
     def finish_interrupted(self) -> list[str]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from casvault.api import Head
 from casvault.errors import NotFound
 from casvault.figures import size
 from casvault.panel.given import Given, takes
@@ -31,7 +32,7 @@ def home(request: Request) -> Response:
     if not panel.desk.has_vault:
         return page(request, "first.html", found=found_near(panel))
     query = Query.of(request.query_params)
-    heads = panel.vault.snapshots()
+    heads = panel.desk.snapshots()
     return page(
         request,
         "snapshots.html",
@@ -86,13 +87,14 @@ def picture(request: Request) -> Response:
     return Response(data, media_type=told.media_type, headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
 
-def _asked(panel: Panel, query: Query) -> list[Any]:
-    return list(panel.vault.snapshots(deleted=query.show == "deleted"))
+def _asked(panel: Panel, query: Query) -> list[Head]:
+    return panel.desk.snapshots(deleted=query.show == "deleted")
 
 
 def _live(panel: Panel) -> dict[str, Any]:
-    found = live_models(panel)
-    return {"lives": found, "strangers": strangers(panel, found)}
+    models, heads = panel.desk.models(), panel.desk.snapshots()
+    found = live_models(panel, models, heads)
+    return {"lives": found, "strangers": strangers(models, found)}
 
 
 def _damaged(panel: Panel) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from casvault.api import Head, Model, Status, Vault
@@ -61,25 +62,25 @@ class Live:
     broken: str = ""
 
 
-def live_models(panel: Panel) -> list[Live]:
-    """Return the models in their places that have snapshots; where none has, all that the panel knows."""
-    models = panel.desk.models()
-    places = {(head.model_name, head.source) for head in panel.vault.snapshots()}
+def live_models(panel: Panel, models: Mapping[str, Model], heads: Sequence[Head]) -> list[Live]:
+    """Return those of ``models``, by their keys, that have snapshots among ``heads``; where none has, all."""
+    places = {(head.model_name, head.source) for head in heads}
+    titles = {head.id: title_of(head) for head in heads}
     known = {key: model for key, model in models.items() if _place(panel.vault, model) in places}
-    return [_live(panel, key, model) for key, model in (known or models).items()]
+    return [_live(panel, key, model, titles) for key, model in (known or models).items()]
 
 
-def strangers(panel: Panel, lives: list[Live]) -> list[Found]:
-    """Return the models near by that are not among the live ones: they have no snapshot yet."""
+def strangers(models: Mapping[str, Model], lives: Sequence[Live]) -> list[Found]:
+    """Return those of ``models`` that are not among the live ones: they lie near by and have no snapshot yet."""
     shown = {live.key for live in lives}
-    return [found(key, model) for key, model in panel.desk.models().items() if key not in shown]
+    return [found(key, model) for key, model in models.items() if key not in shown]
 
 
 def _place(vault: Vault, model: Model) -> tuple[str, str]:
     return model.name, vault.source_of(model.folder)
 
 
-def _live(panel: Panel, key: str, model: Model) -> Live:
+def _live(panel: Panel, key: str, model: Model, titles: Mapping[str, str]) -> Live:
     try:
         status = panel.desk.status(key)
     except CasvaultError as error:
@@ -105,7 +106,7 @@ def _live(panel: Panel, key: str, model: Model) -> Live:
         findings=_findings(status),
         picture=_picture(status.equals or status.newest),
         watched=panel.watches.is_on(key),
-        undo=_undo(panel.vault, model, status),
+        undo=_undo(panel.vault, model, status, titles),
     )
 
 
@@ -162,17 +163,13 @@ def _picture(head: Head | None) -> str:
     return f"/pictures/{head.id}" if head is not None and head.document.get("preview") else ""
 
 
-def _undo(vault: Vault, model: Model, status: Status) -> str:
+def _undo(vault: Vault, model: Model, status: Status, titles: Mapping[str, str]) -> str:
     """Say what undo would bring back, empty where there is nothing to go back to."""
     record = vault.live(vault.live_key(model))
-    if record is None or not record.restored or record.backup is None:
+    if record is None or not record.restored or record.backup == record.snapshot:
         return ""
-    heads = {head.id: head for head in vault.snapshots()}
-    if record.backup not in heads or record.backup == record.snapshot:
+    title = titles.get(record.backup or "")
+    if title is None:
         return ""
-    now = (
-        "Restored"
-        if status.equals is not None and status.equals.id == record.snapshot
-        else "Trained on since a restore"
-    )
-    return f"{now}. What was there before is kept as “{title_of(heads[record.backup])}”."
+    as_restored = status.equals is not None and status.equals.id == record.snapshot
+    return f"{'Restored' if as_restored else 'Trained on since a restore'}. What was there before is kept as “{title}”."
