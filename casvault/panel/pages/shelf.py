@@ -90,12 +90,14 @@ class Query:
         return marks.get(self.show, head.kind == self.show) and self._finds(head)
 
     def _finds(self, head: Head) -> bool:
+        """Tell whether every word is in what people wrote, or is how the iteration or the id begins."""
         words = self.q.casefold().replace(",", "").split()
         if not words:
             return True
-        parts = [head.name, head.label.notes, head.model_name, head.model_type, head.id, *head.label.tags]
-        text = "\n".join(part for part in parts if part).casefold().replace(",", "") + f"\niter {head.iteration}"
-        return all(word in text for word in words)
+        parts = [head.name, head.label.notes, head.model_name, head.model_type, "iter", *head.label.tags]
+        text = "\n".join(part for part in parts if part).casefold().replace(",", "")
+        begins = (str(head.iteration), head.id.casefold(), head.id[-6:])
+        return all(word in text or any(one.startswith(word) for one in begins) for word in words)
 
 
 @dataclass(frozen=True)
