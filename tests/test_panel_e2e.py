@@ -5,19 +5,26 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from casvault import api
 from casvault.demo.model import SampleModel
+from casvault.figures import age
+from casvault.manifest.label import Label
 from tests.support.browser import Browsing, Visit
 from tests.support.disks import fill, tmpfs, why_no_mounts
 from tests.support.holders import Holder
+from tests.support.panel import Opened, opened
 from tests.support.pictures import add_faces
 from tests.support.trainer import contents, make_model, train_arguments, training
+from tests.support.vaults import make_manifest, stamp
 
 NAME = "new_SAEHD"
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=x onerror=alert(2)>"
@@ -305,6 +312,88 @@ def test_a_vault_that_is_locked_is_told(browsing: Browsing, place: Path, monkeyp
     finally:
         holder.leave()
     assert not _vault(place).find("first").label.pinned
+
+
+@pytest.mark.slow
+def test_a_snapshot_of_the_next_save_waits_where_it_can_be_seen_and_cancelled(browsing: Browsing, place: Path) -> None:
+    with browsing.visit(place / ".casvault") as visit:
+        for end in ("cancel", "save"):
+            visit.page.get_by_role("button", name="Create snapshot").click()
+            visit.dialog().get_by_label("Name").fill("the next one")
+            visit.dialog().get_by_text("At the next save").click()
+            _press(visit, "Create snapshot")
+            visit.dialog().get_by_text("waiting for the next save").wait_for()
+            # Its way out, not that in the corner of the dialog.
+            visit.dialog().get_by_role("button", name="Close").last.click()
+            waiting = visit.note("waiting for the next save")
+            waiting.wait_for()
+            if end == "cancel":
+                waiting.get_by_role("button", name="Cancel").click()
+                visit.note("stopped as asked").wait_for()
+            else:
+                saved = SampleModel(place / "workspace" / "model", NAME, 60_000)
+                saved.train(6_000)
+                saved.save()
+                visit.card("the next one").wait_for()
+            waiting.wait_for(state="detached")
+    assert _names(place) == ["first", "second", "third", "the next one"]
+    assert _vault(place).find("the next one").iteration == 6_000
+
+
+def test_ages_are_those_of_the_server(browsing: Browsing, place: Path) -> None:
+    seconds = [-5, 0, 59, 60, 119, 3_599, 3_600, 7_200, 86_399, 86_400, 2_629_799, 2_629_800, 31_557_600, 10**9]
+    with browsing.visit(place / ".casvault") as visit:
+        told = visit.page.evaluate(
+            "async (all) => { const { age } = await import('/static/times.js'); return all.map(age); }", seconds
+        )
+    now = datetime(2026, 11, 24, tzinfo=timezone.utc)
+    assert told == [age(now - timedelta(seconds=one), now) for one in seconds]
+
+
+@pytest.mark.slow
+def test_a_thousand_snapshots(browsing: Browsing, tmp_path: Path) -> None:
+    vault = api.init(tmp_path / ".casvault")
+    for number in range(1000):
+        id = stamp(number * 60)
+        label = Label(id, name=f"save {number}", notes=f"seen at {number}\nmore")
+        vault.commit(make_manifest(id, iteration=500 * number), label)
+    with browsing.visit(tmp_path / ".casvault") as visit:
+        cards = visit.page.locator(".card")
+        assert cards.count() == 50
+        visit.page.mouse.wheel(0, 100_000)
+        cards.nth(50).wait_for(state="attached")
+        visit.card("save 940").locator("summary").click()
+        visit.card("save 940").get_by_label("Select save 940").check()
+        before = cards.count()
+        vault.edit("save 999", name="renamed meanwhile")
+        visit.card("renamed meanwhile").wait_for()
+        assert cards.count() >= before
+        assert visit.card("save 940").locator(".notes").evaluate("(node) => node.open")
+        assert visit.card("save 940").get_by_label("Select save 940").is_checked()
+        visit.page.get_by_label("Search snapshots").fill("save 123")
+        visit.card("save 940").wait_for(state="detached")
+        assert [card.get_attribute("data-title") for card in cards.all()] == ["save 247", "save 246", "save 123"]
+        visit.page.goto(visit.page.url.partition("?")[0] + f"?find={stamp(0)}")
+        visit.page.locator(".card:focus[data-title='save 0']").wait_for()
+
+
+@pytest.mark.slow
+def test_the_first_page_of_a_thousand_costs_at_most_twenty_empty_ones(tmp_path: Path) -> None:
+    vault = api.init(tmp_path / "full" / ".casvault")
+    api.init(tmp_path / "empty" / ".casvault")
+    for number in range(1000):
+        id = stamp(number * 60)
+        vault.commit(make_manifest(id, iteration=500 * number), Label(id, name=f"save {number}", notes="seen"))
+    with opened(tmp_path / "full" / ".casvault") as full, opened(tmp_path / "empty" / ".casvault") as empty:
+        # In turns, so that what else the machine does hits both alike.
+        pairs = [(_seconds(full), _seconds(empty)) for _ in range(40)]
+    assert median(one for one, _ in pairs) <= 20 * median(one for _, one in pairs)
+
+
+def _seconds(page: Opened) -> float:
+    begun = time.perf_counter()
+    assert page.client.get("/").status_code == 200
+    return time.perf_counter() - begun
 
 
 @pytest.mark.parametrize("dark", [pytest.param(False, marks=pytest.mark.slow), True], ids=["light", "dark"])
