@@ -1,4 +1,5 @@
-# What a developer needs, each from nothing: make demo, make test, make lint, make soak, make bench.
+# What a developer needs, each from nothing: make demo, make test, make lint, make soak, make bench,
+# make screenshots.
 # PYTHON chooses the interpreter (3.10 or newer); the environment is made in .venv.
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint soak bench clean
+.PHONY: demo test lint soak bench screenshots clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/casvault demo
@@ -31,6 +32,9 @@ soak: $(VENV)/.dev
 bench: $(VENV)/.runtime
 	@$(PIP) install --group bench
 	@$(BIN)/python -m benchmarks $(if $(wildcard ../shared/checkpoints/saehd),--trajectory ../shared/checkpoints/saehd)
+
+screenshots: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.screenshots $(if $(wildcard ../shared/checkpoints/saehd),--saves ../shared/checkpoints/saehd)
 
 $(VENV)/.runtime: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "casvault needs Python 3.10 or newer; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
