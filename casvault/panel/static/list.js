@@ -18,6 +18,7 @@ let frees = {};
 let asking = null;
 let timer = 0;
 let lastTicked = null;
+let filling = false;
 
 const cards = () => [...list.querySelectorAll(".card")];
 const cardOf = (node) => node?.closest?.(".card");
@@ -95,6 +96,13 @@ function fill() {
   }
   showChosen();
   tick(list);
+}
+
+// htmx tells of each card that came, fifty at a time: once is enough for all of them.
+function fillOnce() {
+  if (filling) return;
+  filling = true;
+  queueMicrotask(() => { filling = false; fill(); });
 }
 
 async function count() {
@@ -198,7 +206,7 @@ function begin() {
       count();
     }, PAUSE);
   });
-  document.addEventListener("htmx:afterSettle", fill);
+  document.addEventListener("htmx:afterSettle", fillOnce);
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-find]");
     if (!link) return;
