@@ -261,10 +261,32 @@ def test_pages_are_accessible(browsing: Browsing, place: Path, path: str, dark: 
     with browsing.visit(place / ".casvault", dark=dark) as visit:
         page = go(visit, path)
         page.wait_for_load_state("networkidle") if path != "/sync" else page.get_by_role("alert").wait_for()
-        found = axe.run(page).response["violations"]
+        check(axe, page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("path", "buttons"),
+    [("/storage", ["Free space", "Prune", "Thin old ones", "Verify"]), ("/sync", ["Add remote", "Forget usb"])],
+)
+def test_dialogs_are_accessible(browsing: Browsing, place: Path, path: str, buttons: list[str], dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    vault_of(place).add_remote("usb", str(place / "nowhere"))
+    with browsing.visit(place / ".casvault", dark=dark) as visit:
+        page = go(visit, path)
+        for button in buttons:
+            page.get_by_role("button", name=button).first.click()
+            visit.dialog().wait_for()
+            check(axe, page)
+            page.keyboard.press("Escape")
+            visit.dialog().wait_for(state="detached")
+
+
+def check(axe: Any, page: Any) -> None:
     serious = [
         (one["id"], [node["html"][:200] for node in one["nodes"]])
-        for one in found
+        for one in axe.run(page).response["violations"]
         if one["impact"] in ("serious", "critical")
     ]
     assert serious == []
