@@ -10,6 +10,7 @@ BIN := $(VENV)/Scripts
 else
 BIN := $(VENV)/bin
 endif
+SAVES := $(abspath $(wildcard ../shared/checkpoints/saehd))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test lint soak bench screenshots clean
@@ -18,7 +19,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/casvault demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -n logical --dist worksteal
+	@CASVAULT_TEST_SAVES=$(SAVES) $(BIN)/python -m pytest -n logical --dist worksteal
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
