@@ -33,17 +33,17 @@ def take(saves: Path | None, to: Path) -> None:
         vault = place / ".casvault"
         for name, dark in (("panel", False), ("panel-dark", True)):
             with browsing.visit(vault, size=(1280, 760), dark=dark) as visit:
-                _shoot(visit, to / f"{name}.png")
+                _shoot(visit, place.parent, to / f"{name}.png")
         with browsing.visit(vault, size=(390, 844), phone=True) as visit:
-            _shoot(visit, to / "panel-phone.png")
+            _shoot(visit, place.parent, to / "panel-phone.png")
         with browsing.visit(vault, size=(1280, 760)) as visit:
             visit.card("random warp off").get_by_role("button", name="Restore random warp off").click()
             visit.dialog().get_by_text("Replaces", exact=True).wait_for()
-            _shoot(visit, to / "panel-restore.png")
+            _shoot(visit, place.parent, to / "panel-restore.png")
         shutil.rmtree(vault)
         with browsing.visit(vault, size=(1280, 760)) as visit:
             visit.page.get_by_role("heading", name="found near by").wait_for()
-            visit.page.screenshot(path=to / "panel-first.png")
+            _take(visit, place.parent, to / "panel-first.png")
 
 
 def _fill(place: Path, saves: Path | None) -> None:
@@ -64,11 +64,23 @@ def _fill(place: Path, saves: Path | None) -> None:
     vault.edit("settled, before GAN", pinned=True)
 
 
-def _shoot(visit: Visit, path: Path) -> None:
+_AT_HOME = """(made) => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) walker.currentNode.data = walker.currentNode.data.replaceAll(made, "/home/me");
+}"""
+
+
+def _shoot(visit: Visit, made: Path, path: Path) -> None:
     visit.page.locator("[data-frees]", has_text="frees").first.wait_for()
     visit.page.wait_for_load_state("load")
     visit.page.locator(".live img").evaluate("(picture) => picture.decode()")
     visit.page.mouse.move(0, 0)
+    _take(visit, made, path)
+
+
+def _take(visit: Visit, made: Path, path: Path) -> None:
+    """Take a picture in which the folder for the time being is called as a person's would be."""
+    visit.page.evaluate(_AT_HOME, str(made))
     visit.page.screenshot(path=path)
 
 
