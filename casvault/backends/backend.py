@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import total_ordering
 from types import TracebackType
@@ -165,6 +165,9 @@ class Backend(ABC):
         _check(folder)
         with storage_errors(f"clearing {folder} in the vault"):
             self._clear(folder, entry)
+
+    def ahead(self, names: Collection[str]) -> None:  # noqa: B027
+        """Be told that these blobs are read next: for a backend where each question takes long. May raise as `read`."""
 
     def folders(self, folder: str) -> Sequence[str]:
         """Return the names of the folders directly in ``folder``, in order."""

@@ -81,6 +81,7 @@ class LocalRemote(Remote):
             head.id: Known(head, next(iter(stamps.get(head.id, ())), None), fingerprint(head)) for head in found.heads
         }
         there = set(self.vault.index.ids())
+        self.vault.backend.ahead([f"{LABELS}/{id}.{each[0]}.json" for id, each in stamps.items() if id not in there])
         tombstones = {id: each[0] for id, each in stamps.items() if id not in there and self._is_deleted(id, each)}
         return State(known, tombstones, frozenset(there - known.keys()))
 

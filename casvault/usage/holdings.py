@@ -85,7 +85,10 @@ class HoldingsReader:
         found = self._vault.index.read()
         undecided = {id: error for id, error in found.damaged.items() if len(id) == _ID}
         snapshots, doomed = [], []
-        for head in found.heads:
+        for number, head in enumerate(found.heads):
+            if number % _AHEAD == 0:
+                coming = [each.id for each in found.heads[number : number + _AHEAD] if each.id not in self._held]
+                self._vault.backend.ahead([f"{SNAPSHOTS}/{id}.json" for id in coming])
             if head.label.deleted and (only is None or head.id in only):
                 doomed.append(head.id)
                 continue
@@ -121,6 +124,10 @@ class HoldingsReader:
             self._held[id] = Held(files, found.picture)
         return self._held[id]
 
+    def knows(self, id: str) -> bool:
+        """Tell whether the manifest of a snapshot was read already."""
+        return id in self._held
+
     def _once(self, chunk: ChunkRef) -> ChunkRef:
         """Return a chunk as it was seen first: many snapshots hold it, and it is kept in memory once."""
         return self._chunks.setdefault(chunk.digest, chunk)
@@ -129,6 +136,9 @@ class HoldingsReader:
         found = Pending.every(self._vault.backend)
         return frozenset(digest for each in found if not each.expired() for digest in each.digests)
 
+
+_AHEAD = 64
+"""Manifests that are asked for at once, where the backend does that."""
 
 _ID = 27
 """Characters of a snapshot's id; the names of labels are longer."""

@@ -26,13 +26,16 @@ __all__ = ["LABELS", "MAX_DOCUMENT", "SNAPSHOTS", "HeadIndex", "Heads"]
 
 SNAPSHOTS = "snapshots"
 
-_CACHE = "cache/heads"
+_CACHE = "heads"
 _CACHE_FORMAT = 2
 _SUFFIX = ".json"
 _MAX_CACHE = 256 << 20
-_RECENT = "cache/heads-recent"
+_RECENT = "heads-recent"
 _MOST_RECENT = 32
 """Snapshots that wait in the small part of the cache, which is written each time, for the large one."""
+
+_AHEAD = 64
+"""Snapshots whose documents are asked for at once, where the backend does that."""
 
 _MEMBERS = {"id", "created", "saved_at", "kind", "model", "iteration", "loss", "incomplete", "health"}
 
@@ -45,10 +48,15 @@ class Heads(NamedTuple):
 
 
 class HeadIndex:
-    """Reads the heads of a vault; safe to use from several threads. ``damaged`` are the errors of the last reading."""
+    """Reads the heads of a vault; safe to use from several threads. ``damaged`` are the errors of the last reading.
 
-    def __init__(self, backend: Backend) -> None:
+    The cache is kept in ``folder`` of the backend ``cache``, by default in the vault itself.
+    """
+
+    def __init__(self, backend: Backend, cache: Backend | None = None, folder: str = "cache") -> None:
         self._backend = backend
+        self._cache = cache or backend
+        self._folder = folder
         self._known: dict[str, Any] = {}
         self._stored: dict[str, Any] = {}
         self._heads: dict[str, tuple[list[Any], Head]] = {}
@@ -77,9 +85,13 @@ class HeadIndex:
         known = (self._known or self._cached()) if cached else {}
         kept: dict[str, Any] = {}
         heads = []
-        for id in sorted(sizes):
+        keys = {id: [sizes[id], next(iter(labels.get(id, ())), None)] for id in sorted(sizes)}
+        unknown = [id for id, key in keys.items() if known.get(id, [])[:2] != key]
+        groups = {unknown[at]: unknown[at : at + _AHEAD] for at in range(0, len(unknown), _AHEAD)}
+        for id, key in keys.items():
+            if id in groups:
+                self._backend.ahead([name for each in groups[id] for name in _documents(each, keys[each])])
             stamps = labels.get(id, [])
-            key = [sizes[id], stamps[0] if stamps else None]
             record, doubtful = known.get(id), False
             if record is None or record[:2] != key:
                 record, doubtful = self._record(id, key, stamps, damaged)
@@ -107,7 +119,7 @@ class HeadIndex:
         """Remove the cache from the disk: it is the one thing in a vault that nobody misses."""
         with suppress(CasvaultError):
             for name in (_CACHE, _RECENT):
-                self._backend.delete(name)
+                self._cache.delete(f"{self._folder}/{name}")
 
     def _made(self, id: str, record: list[Any]) -> Head:
         """Return the head that ``record`` stands for; a command reads all of them several times."""
@@ -156,7 +168,7 @@ class HeadIndex:
 
     def _load(self, name: str) -> dict[str, Any]:
         try:
-            checksum, _, body = self._backend.read(name, _MAX_CACHE).partition(b"\n")
+            checksum, _, body = self._cache.read(f"{self._folder}/{name}", _MAX_CACHE).partition(b"\n")
             if checksum != digest_of(body).encode():
                 return {}
             cache = json.loads(body)
@@ -178,7 +190,7 @@ class HeadIndex:
             if not small or len(recent) > _MOST_RECENT:
                 self._store(_CACHE, self._known)
                 self._stored, recent = dict(self._known), {}
-                self._backend.delete(_RECENT)
+                self._cache.delete(f"{self._folder}/{_RECENT}")
             else:
                 self._store(_RECENT, recent)
         except CasvaultError:
@@ -187,7 +199,12 @@ class HeadIndex:
 
     def _store(self, name: str, records: dict[str, Any]) -> None:
         body = json.dumps({"format": _CACHE_FORMAT, "heads": records}, separators=(",", ":")).encode()
-        self._backend.write(name, digest_of(body).encode() + b"\n" + body, durable=False)
+        self._cache.write(f"{self._folder}/{name}", digest_of(body).encode() + b"\n" + body, durable=False)
+
+
+def _documents(id: str, key: list[Any]) -> list[str]:
+    """Return the names of a snapshot's manifest and of its newest label."""
+    return [f"{SNAPSHOTS}/{id}{_SUFFIX}", *([f"{LABELS}/{id}.{key[1]}{_SUFFIX}"] if key[1] is not None else [])]
 
 
 def _head(record: list[Any], doubtful: bool = False) -> Head:

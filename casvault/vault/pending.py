@@ -55,7 +55,7 @@ class Pending:
             id = entry.name[: -len(_SUFFIX)]
             if entry.name.endswith(_SUFFIX) and Stamp.shaped(id):
                 try:
-                    found.append(cls._parse(backend.read(f"{PENDING}/{entry.name}", MAX_DOCUMENT), id))
+                    found.append(cls.read(backend, id))
                 except NotFound:
                     continue
                 except BadManifest as error:
@@ -64,6 +64,11 @@ class Pending:
                         f"{PENDING}/{entry.name} from the vault."
                     ) from error
         return found
+
+    @classmethod
+    def read(cls, backend: Backend, id: str) -> Pending:
+        """Return what was said for ``id``; raises NotFound, BadManifest, StorageError."""
+        return cls._parse(backend.read(f"{PENDING}/{id}{_SUFFIX}", MAX_DOCUMENT), id)
 
     def expired(self, now: datetime | None = None) -> bool:
         """Tell whether nobody renewed it for longer than `LIFETIME`, or the clock that says so cannot be right."""

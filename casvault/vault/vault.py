@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from casvault.models import Model
     from casvault.objects import ObjectStore
 
-__all__ = ["VAULT_FOLDER", "Vault"]
+__all__ = ["README", "README_NAME", "VAULT_FOLDER", "Vault"]
 
 VAULT_FOLDER = ".casvault"
 _FOLDERS = ("objects", "snapshots", "labels", "live", "pending", "tmp", "cache")
 _WORKSPACE = ("model", "data_src", "data_dst")
-_README = """\
+README_NAME = "README.txt"
+README = """\
 This folder is a casvault vault: snapshots of trained models.
 Keep it whole: do not rename, edit or delete files in it by hand. Only cache/ may be deleted at any time.
 `casvault list` shows what is in it, `casvault restore` brings a snapshot back, `casvault verify` checks it.
@@ -73,7 +74,7 @@ class Vault:
                 (path / name).touch()
         except OSError as error:
             raise StorageError(f"cannot make a vault at {path}: {error.strerror}.") from error
-        backend.write("README.txt", _README.encode())
+        backend.write(README_NAME, README.encode())
         backend.write(CONFIG, VaultConfig().to_bytes())
         return True
 
@@ -251,7 +252,7 @@ def _check_place(path: Path) -> None:
 
     try:
         if path.is_dir():
-            strangers = {entry.name for entry in path.iterdir()} - {*_FOLDERS, "lock", "gate", "README.txt"}
+            strangers = {entry.name for entry in path.iterdir()} - {*_FOLDERS, "lock", "gate", README_NAME}
             if any(not name.endswith(".tmp") for name in strangers):
                 raise UsageError(
                     f"{path} is not empty; say a folder of the vault's own, such as {path / VAULT_FOLDER}."
