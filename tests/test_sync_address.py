@@ -19,11 +19,17 @@ from casvault.sync.ssh import command_for
 def test_what_an_address_says() -> None:
     assert Address.parse("ssh://me@host:2222/srv/a b").__dict__ == {
         "url": "ssh://me@host:2222/srv/a b", "path": "/srv/a b", "host": "host", "user": "me", "port": 2222,
+        "store": None, "bucket": "",
     }  # fmt: skip
     assert Address.parse("ssh://host/~/train/.casvault").path == "./train/.casvault"
     assert Address.parse("ssh://[::1]/srv/v").host == "::1"
     assert Address.parse("ssh://h/srv/a%20b").path == "/srv/a b"
     assert Address.parse("file:///mnt/a%20b").path == str(Path("/mnt/a b"))
+    assert Address.parse("s3://bucket/a/b%20c/").__dict__ == {
+        "url": "s3://bucket/a/b%20c/", "path": "a/b c", "host": None, "user": None, "port": None,
+        "store": "s3", "bucket": "bucket",
+    }  # fmt: skip
+    assert Address.parse("s3://bucket").path == ""
     assert Address.parse("some/where").path == str(Path("some/where").absolute())
 
 
@@ -46,7 +52,15 @@ def test_what_an_address_says() -> None:
         "ssh://host/%ff",
         "ssh://[::1/y",
         "file://host/y",
-        "s3://bucket/y",
+        "http://host/y",
+        "s3:///y",
+        "s3://-x/y",
+        "s3://key:secret@bucket/y",
+        "s3://bucket/../y",
+        "s3://bucket/a//b",
+        "s3://bucket/-x",
+        "s3://bucket/%0a",
+        "s3://bucket/a?endpoint=x",
         "",
         "a\x00b",
     ],

@@ -6,8 +6,10 @@ like any other: what it needs is pulled first, so the automatic backup, undo and
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from casvault.delete import undelete
 from casvault.errors import CasvaultError, DamageError, NotFound, RemoteConflict, UsageError
@@ -23,6 +25,9 @@ from casvault.usage.usage import Usage
 from casvault.vault.head import Head
 from casvault.vault.references import is_model_name, resolve_snapshot
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from casvault.gc.bucket import BucketGcResult
 
 __all__ = ["RemoteVault"]
 
@@ -138,6 +143,22 @@ class RemoteVault:
         if options is None or not options.force:
             plan.check_not_trained()
         return restore(self._vault, self.fetch(plan.head.id, progress=progress), options, progress)
+
+    def gc(
+        self, *, grace: timedelta | None = None, dry_run: bool = False, progress: Progress | None = None
+    ) -> BucketGcResult:
+        """Free what no snapshot needs in a bucket and is older than ``grace``, by default 24 hours.
+
+        Raises UsageError for another kind of remote, DamageError, RemoteError, StorageError, Cancelled.
+        """
+        if self.entry.address.store is None:
+            raise UsageError(f"{self.entry.name} is no bucket; run `casvault gc` in that vault itself.")
+        from casvault.gc.bucket import GRACE, collect_in_bucket
+        from casvault.sync.bucket import BucketRemote
+
+        assert isinstance(self._there, BucketRemote)
+        grace = GRACE if grace is None else grace
+        return collect_in_bucket(self._there.vault, grace=grace, dry_run=dry_run, progress=progress)
 
     @cached_property
     def _state(self) -> State:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from casvault.api.finding import Finding
@@ -19,6 +19,7 @@ from casvault.sync import (
     SyncOptions,
     SyncResult,
     compare,
+    examine,
     pull,
     push,
     reach,
@@ -35,15 +36,22 @@ _SLOWEST = 1024
 
 @dataclass(frozen=True)
 class RemoteCheck:
-    """What answered at a remote: the vault's ``uuid``, and how many ``snapshots`` it has that are not deleted."""
+    """What answered at a remote: the vault's ``uuid``, and how many ``snapshots`` it has that are not deleted.
+
+    In a bucket there may be no vault yet, and ``uuid`` is None; ``can`` says what can be done there, ``cannot`` what
+    can't be, and why.
+    """
 
     entry: RemoteEntry
-    uuid: str
+    uuid: str | None
     snapshots: int
+    can: tuple[str, ...] = ()
+    cannot: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        return {**self.entry.to_json(), "uuid": self.uuid, "snapshots": self.snapshots}
+        document = {**self.entry.to_json(), "uuid": self.uuid, "snapshots": self.snapshots}
+        return {**document, "can": list(self.can), "cannot": dict(self.cannot)} if self.can or self.cannot else document
 
 
 class Syncing(Finding):
@@ -56,22 +64,25 @@ class Syncing(Finding):
         """Return the vaults that have names here; raises BadManifest, StorageError."""
         return Remotes(self).every()
 
-    def add_remote(self, name: str, url: str, *, program: str = DEFAULT_PROGRAM) -> RemoteEntry:
+    def add_remote(
+        self, name: str, url: str, *, program: str = DEFAULT_PROGRAM, options: Mapping[str, str] | None = None
+    ) -> RemoteEntry:
         """Give the vault at ``url`` a name here; ``program`` is casvault on that machine. Nothing is connected to.
 
-        Raises UsageError, BadManifest, Locked, StorageError.
+        ``options`` say how a bucket is reached, such as its ``endpoint``; secrets are refused. Raises UsageError,
+        BadManifest, Locked, StorageError.
         """
-        return Remotes(self).add(name, url, program)
+        return Remotes(self).add(name, url, program, options)
 
     def remove_remote(self, name: str) -> RemoteEntry:
         """Forget a remote; the vault there stays as it is. Raises NotFound, BadManifest, Locked, StorageError."""
         return Remotes(self).remove(name)
 
     def check_remote(self, remote: str) -> RemoteCheck:
-        """Connect to a remote and look what answers; raises NotFound, UsageError."""
-        with self._reach(remote) as (entry, _, there):
-            alive = sum(not known.head.label.deleted for known in there.state().snapshots.values())
-            return RemoteCheck(entry, there.uuid, alive)
+        """Connect to a remote and look what answers, and what can be done in a bucket; raises NotFound, UsageError."""
+        entry = Remotes(self).find(remote)
+        found = examine(entry, self)
+        return RemoteCheck(entry, found.uuid, found.snapshots, found.can, found.cannot)
 
     def compare_remote(self, remote: str, *, sizes: bool = False, progress: Progress | None = None) -> Comparison:
         """Return what is only here, only there, newer on one side, or in conflict.
@@ -79,7 +90,7 @@ class Syncing(Finding):
         With ``sizes`` also how many bytes would travel, which takes a look at every chunk of what would. Raises
         NotFound, UsageError, Cancelled.
         """
-        with self._reach(remote) as (entry, here, there):
+        with self._reach(remote, make=True) as (entry, here, there):
             return compare(here, there, entry.name, sizes=sizes, progress=progress)
 
     def remote(self, remote: str) -> RemoteVault:
@@ -107,7 +118,7 @@ class Syncing(Finding):
         the result. Raises NotFound, AmbiguousError, UsageError, Locked, NoSpace, StorageError, Cancelled.
         """
         options = _options(references, model, latest, delete, dry_run, limit_rate)
-        with self._reach(remote) as (_, here, there):
+        with self._reach(remote, make=True) as (_, here, there):
             return push(here, there, options, progress)
 
     def pull(
@@ -138,13 +149,13 @@ class Syncing(Finding):
     ) -> Exchange:
         """Push, then pull; raises what `push` raises."""
         options = _options((), model, False, delete, dry_run, limit_rate)
-        with self._reach(remote) as (_, here, there):
+        with self._reach(remote, make=True) as (_, here, there):
             return Exchange(*sync(here, there, options, progress))
 
     @contextmanager
-    def _reach(self, remote: str) -> Iterator[tuple[RemoteEntry, Remote, Remote]]:
+    def _reach(self, remote: str, *, make: bool = False) -> Iterator[tuple[RemoteEntry, Remote, Remote]]:
         """Yield what ``remote`` names, this vault and that one as ends of a transfer."""
-        entry, there = reach(self, remote)
+        entry, there = reach(self, remote, make=make)
         with there, LocalRemote(self) as here:
             yield entry, here, there
 

@@ -39,7 +39,7 @@ COMMANDS = {
     "edit": ("edit", "Change a snapshot's name, notes, tags, or pin it."),
     "export": ("export", "Write a snapshot to a zip file."),
     "import": ("importing", "Make snapshots of the trainer's own backups, and of other copies of a model."),
-    "remote": ("remote", "Give other vaults names: on a disk, a NAS, or by SSH."),
+    "remote": ("remote", "Give other vaults names: on a disk, a NAS, by SSH, in a bucket."),
     "push": ("push", "Send snapshots to another vault."),
     "pull": ("pull", "Bring snapshots from another vault."),
     "sync": ("sync", "Send what another vault lacks, and bring what it has."),
@@ -51,7 +51,7 @@ COMMANDS = {
 }
 """Command -> its module in casvault.cli, which has it as ``command``, and its line in the help."""
 
-_WITH_REMOTE = ("list", "show", "usage", "restore")
+_WITH_REMOTE = ("list", "show", "usage", "restore", "gc")
 
 
 class _Lazy(click.Group):
@@ -72,7 +72,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--vault", metavar="PATH", help="The vault; else $CASVAULT_VAULT, else the nearest .casvault above.")
 @click.option(
-    "--remote", metavar="NAME", help="Another vault, for list, show, usage and restore: nothing else is pulled."
+    "--remote", metavar="NAME", help="Another vault, for list, show, usage, restore, gc of a bucket: nothing is pulled."
 )
 @click.version_option(__version__, "-V", "--version", prog_name="casvault")
 @click.pass_context

@@ -7,6 +7,7 @@ from casvault.sync.reach import reach
 from casvault.sync.remotes import RemoteEntry, Remotes
 from casvault.sync.server import serve
 from casvault.sync.transfer import SyncOptions, SyncResult, pull, push, sync
+from casvault.sync.trial import Trial, examine
 
 __all__ = [
     "Comparison",
@@ -15,8 +16,10 @@ __all__ = [
     "Remotes",
     "SyncOptions",
     "SyncResult",
+    "Trial",
     "compare",
     "connect",
+    "examine",
     "pull",
     "push",
     "reach",

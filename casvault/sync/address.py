@@ -1,4 +1,4 @@
-"""Addresses of vaults: a path, or ``ssh://user@host:port/path``.
+"""Addresses of vaults: a path, ``ssh://user@host:port/path``, or ``s3://bucket/prefix``.
 
 Owns the invariant that nothing in an address is ever taken for an option or a piece of a command: what could be is
 refused here, before it is kept or used.
@@ -19,6 +19,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://(.*)", re.DOTALL)
 _SSH = re.compile(r"(?:([^@/]*)@)?(\[[^\]/]*\]|[^:/\[\]]*)(?::([^/]*))?(/.*)?", re.DOTALL)
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*|\[[0-9A-Fa-f:.]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,254}")
+_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-=+@ ]{0,254}")
+_STORES = ("s3", "az", "gs")
 _PORT = re.compile(r"[0-9]{1,5}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MAX_URL = 2048
@@ -29,7 +32,8 @@ _HOME = "/~/"
 class Address:
     """Where a vault is: ``path``, on this machine where ``host`` is None; ``url`` is how people wrote it.
 
-    The path on another machine is absolute, or begins with ``./`` and is then in the home folder there.
+    The path on another machine is absolute, or begins with ``./`` and is then in the home folder there. In the object
+    store ``store`` (s3, az or gs) ``path`` is a prefix in ``bucket``, without slashes at its ends, or empty.
     """
 
     url: str
@@ -37,6 +41,8 @@ class Address:
     host: str | None = None
     user: str | None = None
     port: int | None = None
+    store: str | None = None
+    bucket: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -54,7 +60,21 @@ class Address:
             if host not in ("", "localhost") or not slash:
                 raise UsageError(f"{text} is no path: write it with three slashes, as in file:///mnt/nas/.casvault.")
             return cls(text, str(Path(_decoded(text, slash + path))))
-        raise UsageError(f"{scheme}:// is not supported; a remote is a path, file:// or ssh://user@host/path.")
+        if scheme in _STORES:
+            return cls._bucket(text, scheme, rest)
+        raise UsageError(
+            f"{scheme}:// is not supported; a remote is a path, file://, ssh://user@host/path or s3://bucket/prefix."
+        )
+
+    @classmethod
+    def _bucket(cls, text: str, store: str, rest: str) -> Address:
+        bucket, _, path = rest.partition("/")
+        if _BUCKET.fullmatch(bucket) is None:
+            raise UsageError(f"{text} names no bucket that could be one; write {store}://bucket/prefix.")
+        prefix = _decoded(text, path).strip("/")
+        if prefix and not all(_PREFIX.fullmatch(part) and part[-1] not in ". " for part in prefix.split("/")):
+            raise UsageError(f"{text} has a prefix with characters that not every store takes; use letters and digits.")
+        return cls(text, prefix, store=store, bucket=bucket)
 
     @classmethod
     def _ssh(cls, text: str, rest: str) -> Address:

@@ -8,14 +8,20 @@ from casvault.errors import NoVault
 from casvault.sync.local import LocalRemote
 from casvault.sync.remote import Remote
 from casvault.sync.remotes import RemoteEntry
-from casvault.vault.vault import VAULT_FOLDER, Vault, open_vault
+from casvault.vault.vault import VAULT_FOLDER, Vault, default_threads, open_vault
 
 __all__ = ["connect"]
 
 
-def connect(entry: RemoteEntry, threads: int | None = None) -> Remote:
-    """Return the vault that a remote names; raises NoVault, UnsupportedVault, UsageError, RemoteError."""
+def connect(entry: RemoteEntry, threads: int | None = None, near: Vault | None = None, *, make: bool = False) -> Remote:
+    """Return the vault that a remote names; raises NoVault, UnsupportedVault, UsageError, RemoteError.
+
+    ``near`` is the vault here, which spares a bucket some questions. With ``make`` an empty prefix of a bucket will do:
+    the first that is sent makes a vault there.
+    """
     address = entry.address
+    if address.store is not None:
+        return _in_bucket(entry, threads or default_threads(), near, make)
     if address.host is not None:
         from casvault.sync.ssh import connect_by_ssh
 
@@ -32,3 +38,13 @@ def connect(entry: RemoteEntry, threads: int | None = None) -> Remote:
             ) from None
         raise
     return LocalRemote(Vault(backend, config, path, threads))
+
+
+def _in_bucket(entry: RemoteEntry, threads: int, near: Vault | None, make: bool) -> Remote:
+    from casvault.backends.bucket import BucketBackend
+    from casvault.backends.stores import open_store
+    from casvault.sync.bucket import BucketRemote
+
+    address = entry.address
+    store = open_store(str(address.store), address.bucket, entry.options)
+    return BucketRemote(BucketBackend(store, address.path, entry.url, threads), near, make=make, threads=threads)

@@ -10,10 +10,12 @@ from casvault.vault.vault import Vault
 __all__ = ["reach"]
 
 
-def reach(vault: Vault, remote: str) -> tuple[RemoteEntry, Remote]:
+def reach(vault: Vault, remote: str, *, make: bool = False) -> tuple[RemoteEntry, Remote]:
     """Return what ``remote`` means to ``vault``, and the vault there, which the caller closes.
+
+    With ``make`` an empty place in a bucket will do: what is sent first makes a vault there.
 
     Raises NotFound, UsageError, NoVault, UnsupportedVault, RemoteError.
     """
     entry = Remotes(vault).find(remote)
-    return entry, connect(entry, vault.threads)
+    return entry, connect(entry, vault.threads, vault, make=make)

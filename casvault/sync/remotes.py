@@ -6,9 +6,11 @@ Owns the invariant that an address was checked before it is kept, and is checked
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from casvault.backends.stores import check_option
 from casvault.errors import NotFound, UsageError
 from casvault.manifest.document import Fields, read_document, write_document
 from casvault.sync.address import Address
@@ -27,11 +29,15 @@ DEFAULT_PROGRAM = "casvault"
 
 @dataclass(frozen=True)
 class RemoteEntry:
-    """One remote: its ``name``, where it is, and the ``program`` that is casvault on that machine."""
+    """One remote: its ``name``, where it is, and the ``program`` that is casvault on that machine.
+
+    ``options`` say how an object store is reached; secrets are never among them.
+    """
 
     name: str
     url: str
     program: str = DEFAULT_PROGRAM
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> Address:
@@ -40,7 +46,8 @@ class RemoteEntry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the remote as it stands in the document."""
-        return {"name": self.name, "url": self.url, "program": self.program}
+        document: dict[str, Any] = {"name": self.name, "url": self.url, "program": self.program}
+        return {**document, "options": dict(self.options)} if self.options else document
 
 
 class Remotes:
@@ -60,15 +67,21 @@ class Remotes:
             raise fields.bad("format", "is not one that this casvault knows")
         return sorted(fields.items("remotes", lambda item: _entry(Fields(item, fields.name))), key=lambda one: one.name)
 
-    def add(self, name: str, url: str, program: str = DEFAULT_PROGRAM) -> RemoteEntry:
+    def add(
+        self, name: str, url: str, program: str = DEFAULT_PROGRAM, options: Mapping[str, str] | None = None
+    ) -> RemoteEntry:
         """Give the vault at ``url`` a name here; raises UsageError, BadManifest, Locked, StorageError."""
         if _NAME.fullmatch(name) is None:
             raise UsageError(f"{name[:50]!r} is no name of a remote: letters, digits, - and _, at most 50 of them.")
         if _PROGRAM.fullmatch(program) is None:
             raise UsageError(f"{program[:50]!r} is no program: it must not begin with - or have control characters.")
         address = Address.parse(url)
+        if options and address.store is None:
+            raise UsageError("options are for object stores, such as s3://bucket/prefix.")
+        for key, value in (options or {}).items():
+            check_option(key, value)
         # A path that was typed is relative to where it was typed.
-        entry = RemoteEntry(name, url if "://" in url else address.path, program)
+        entry = RemoteEntry(name, url if "://" in url else address.path, program, dict(options or {}))
         with self._vault.locks.one("remotes"):
             known = self.every()
             if any(one.name == name for one in known):
@@ -105,7 +118,18 @@ def _entry(fields: Fields) -> RemoteEntry:
     name = fields.text("name", lambda text: _NAME.fullmatch(text) is not None)
     url = fields.text("url", _is_address)
     program = fields.text("program", lambda text: _PROGRAM.fullmatch(text) is not None)
-    return RemoteEntry(name, url, program)
+    options = fields.values.get("options") or {}
+    if not isinstance(options, dict) or not all(_is_option(key, value) for key, value in options.items()):
+        raise fields.bad("options", "are not options of a store")
+    return RemoteEntry(name, url, program, options)
+
+
+def _is_option(key: str, value: Any) -> bool:
+    try:
+        check_option(key, value if isinstance(value, str) else "")
+    except UsageError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

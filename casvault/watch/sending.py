@@ -54,7 +54,7 @@ def _send(path: Path, remote: str, rate: int | None) -> dict[str, Any]:
         paused = not known >= set(vault.index.ids())
         return paused
 
-    _, there = reach(vault, remote)
+    _, there = reach(vault, remote, make=True)
     with there, LocalRemote(vault) as here:
         beat = _Beat()
         with beat.listening_to(there):

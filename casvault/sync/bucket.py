@@ -1,0 +1,293 @@
+"""A vault in a bucket of an object store as one end of a transfer.
+
+There is nobody at the other end: this process is the receiver, and checks what arrives as any receiver does. There is
+no lock either. Why that is safe beside other senders and a collection is in docs/decisions/0013: objects are only
+added; what is needed is announced under a name that nobody else writes; while a sweep goes on that began before that,
+nothing is looked at; and after the commit everything is looked at once more.
+
+Owns the invariants that a name which means something is written once, but for vault.json, and that nothing is relied
+on that was looked at before it was announced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+
+from casvault.backends.bucket import BucketBackend
+from casvault.digest import is_digest
+from casvault.errors import BadManifest, DamageError, MissingObject, NotFound, NoVault
+from casvault.manifest.label import Label
+from casvault.manifest.manifest import Manifest
+from casvault.manifest.stamp import Stamp
+from casvault.objects import Frame, ObjectName
+from casvault.objects.store import MAX_STORED
+from casvault.sync.listing import BucketObjects
+from casvault.sync.local import LocalRemote
+from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
+from casvault.usage.usage import Usage, usage
+from casvault.vault.config import CONFIG, MAX_CONFIG, VaultConfig
+from casvault.vault.head import Head
+from casvault.vault.heads import HeadIndex
+from casvault.vault.pending import LIFETIME, PENDING, Pending
+from casvault.vault.sweeps import LIFE, clocks, seconds_since, sweeps_in
+from casvault.vault.vault import README, README_NAME, Vault
+
+__all__ = ["BucketRemote", "bucket_vault"]
+
+_AHEAD = 2
+_TRIES = 3
+_POLL = 1.0
+_OUTDATED = LIFETIME.total_seconds() / 4
+"""Seconds after which an announcement is made again before anything is committed."""
+
+
+def bucket_vault(backend: BucketBackend, near: Vault | None, *, make: bool, threads: int | None) -> tuple[Vault, bool]:
+    """Return the vault in a bucket, and whether it is there yet; with ``make`` an empty prefix will do.
+
+    ``near`` is the vault here: it keeps what is remembered of the other, and gives chunks that both have. Raises
+    NoVault, UnsupportedVault, RemoteError.
+    """
+    there = True
+    try:
+        config = VaultConfig.parse(backend.read(CONFIG, MAX_CONFIG), backend.title)
+    except NotFound:
+        _check_empty(backend, make)
+        config, there = VaultConfig(), False
+    vault = Vault(backend, config, None, threads)
+    vault.objects = BucketObjects(backend, near.objects if near is not None else None)
+    if near is not None:
+        vault.index = HeadIndex(backend, near.backend, f"cache/remote-{config.uuid}")
+    else:
+        from casvault.backends import MemoryBackend
+
+        vault.index = HeadIndex(backend, MemoryBackend())
+    return vault, there
+
+
+class BucketRemote(Remote):
+    """The vault in the bucket that ``backend`` reaches; with ``make`` the first that is sent makes it."""
+
+    def __init__(
+        self, backend: BucketBackend, near: Vault | None = None, *, make: bool = False, threads: int | None = None
+    ) -> None:
+        self.title = backend.title
+        self.backend = backend
+        self.vault, self._there = bucket_vault(backend, near, make=make, threads=threads)
+        self.uuid = self.vault.config.uuid
+        self.max_depth = self.vault.config.max_depth
+        self._local = LocalRemote(self.vault, self.title)
+        self._announced: dict[str, tuple[str, tuple[float, float], frozenset[str]]] = {}
+        self._changed = self._look_anew = True
+        self._safe: set[str] = set()
+
+    @property
+    def wire_bytes(self) -> int:
+        """Bytes of objects and documents that went there and came from there; what HTTP adds is not counted."""
+        return self.backend.moved
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a vault yet."""
+        return self._there
+
+    def state(self) -> State:
+        """Return which snapshots and labels there are."""
+        if not self._there:
+            return State({})
+        for _ in range(_TRIES):
+            # What came wrong may come right the next time.
+            state = self._local.state()
+            if not self.vault.index.damaged:
+                break
+        for error in self.vault.index.damaged.values():
+            # What only cannot be read now is neither damaged nor gone.
+            if not isinstance(error, DamageError):
+                raise error
+        return state
+
+    def manifest(self, id: str) -> bytes:
+        """Return the document of a snapshot as it is stored."""
+        return _checked(lambda: self._local.manifest(id), lambda data: Manifest.parse(data, id))
+
+    def label(self, id: str, stamp: str) -> bytes:
+        """Return the document of a label as it is stored."""
+        return _checked(lambda: self._local.label(id, stamp), lambda data: Label.parse(data, f"{id}.{stamp}"))
+
+    def closure(self, digests: Collection[str]) -> list[ObjectName]:
+        """Return the objects that give these chunks and all their bases, bases first."""
+        found = {name.digest for name in self._local.closure(digests)} if not self._changed else set[str]()
+        if not found >= set(digests):
+            self._objects.look(digests)
+            self._changed = False
+        return self._local.closure(digests)
+
+    def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
+        """Yield each portion of objects; the next ones are on their way meanwhile. To be closed by who stops early."""
+        waiting = iter(portions)
+        under_way = deque[list[Future[Arrival]]]()
+        try:
+            while True:
+                for portion in islice(waiting, _AHEAD - len(under_way)):
+                    under_way.append([self._ask_for(wanted) for wanted in portion])
+                if not under_way:
+                    return
+                yield [each.result() for each in under_way.popleft()]
+        finally:
+            for each in (one for asked in under_way for one in asked):
+                each.cancel()
+
+    def announce(self, id: str, digests: Collection[str]) -> None:
+        """Say which chunks snapshot ``id`` will need, then wait for a sweep that began before that was said."""
+        self._make()
+        if any(not is_digest(digest) for digest in digests) or not Stamp.valid(id):
+            raise BadManifest(f"snapshot {id[:40]!r} is announced with what is no chunk.")
+        before = self._announced.get(id)
+        if any(seconds_since(said) > _OUTDATED for _, said, _ in self._announced.values()):
+            self._safe.clear()
+        name, said = Stamp.new(before[0] if before is not None else None), clocks()
+        Pending.write(self.backend, name, tuple(sorted(digests)))
+        self._announced[id] = name, said, frozenset(digests)
+        if before is not None:
+            Pending.withdraw(self.backend, before[0])
+        self._wait_for_sweeps(name)
+
+    def withdraw(self, id: str) -> None:
+        """Take back what was announced for ``id``."""
+        before = self._announced.pop(id, None)
+        self._safe &= self._all_announced()
+        if before is not None:
+            Pending.withdraw(self.backend, before[0])
+
+    def standing(self, digests: Collection[str]) -> Standing:
+        """Tell which of these chunks can be had: by a look after they were announced, and since the last commit.
+
+        What was there then, and has been announced ever since, is there still; what was not is sent, even if somebody
+        else did that meanwhile.
+        """
+        known = set() if self._look_anew else self._local.standing(digests).depths.keys()
+        if self._look_anew or not known <= self._safe:
+            announced = self._all_announced()
+            self._objects.look(announced.union(digests))
+            self._safe = set(self._local.standing(announced).depths)
+            self._look_anew = False
+        return self._local.standing(digests)
+
+    def put(self, portion: Sequence[Arrival]) -> None:
+        """Take in objects, bases first."""
+        self._local.put(portion)
+
+    def settle(self) -> None:
+        """Return when all that was put is in the store."""
+        self._local.settle()
+
+    def commit(self, commit: Commit) -> Outcome:
+        """Write the label, then the manifest, where all chunks can be had: what was announced has stayed since."""
+        self._make()
+        before = self._announced.get(commit.id)
+        if before is None:
+            self._objects.look({chunk.digest for chunk in Manifest.parse(commit.manifest, commit.id).chunks()})
+        elif seconds_since(before[1]) > _OUTDATED:
+            # What was looked at since the last time may be gone.
+            self.announce(commit.id, before[2])
+            self._objects.look(before[2])
+        self._look_anew = True
+        return self._local.commit(commit)
+
+    def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
+        """Write the label that says that a snapshot was deleted."""
+        self._make()
+        return self._local.bury(id, stamp, label)
+
+    def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
+        """Return what the vault takes, by a listing of all that there is."""
+        self._objects.look_at_all()
+        return usage(self.vault, ids)
+
+    def close(self) -> None:
+        """End the workers."""
+        self._local.close()
+        self.backend.close()
+
+    @property
+    def _objects(self) -> BucketObjects:
+        objects = self.vault.objects
+        assert isinstance(objects, BucketObjects)
+        return objects
+
+    def _all_announced(self) -> set[str]:
+        return set().union(*(digests for _, _, digests in self._announced.values()))
+
+    def _ask_for(self, wanted: Wanted) -> Future[Arrival]:
+        if wanted.alone:
+            # Its bases are read by several requests of their own: a worker that waited for workers could wait for ever.
+            done: Future[Arrival] = Future()
+            done.set_result(next(iter(next(self._local.read([[wanted]])))))
+            return done
+        return self.backend.submit(lambda: self._get(wanted.name))
+
+    def _get(self, name: ObjectName) -> Arrival:
+        """Return an object as it is, if it is whole; what came wrong may come right the next time."""
+        failure: DamageError | None = None
+        for _ in range(_TRIES):
+            try:
+                data = self.backend.read(name.blob, MAX_STORED)
+                if Frame.parse(data, name.blob).base == name.base:
+                    # Another sender may have put its own coding of the same chunk in the place of the one listed.
+                    return Arrival(ObjectName(name.digest, name.base, len(data)), data)
+                failure = DamageError(f"object {name.digest[:12]} is not the one that its name says.")
+            except NotFound as error:
+                self._changed = True
+                raise MissingObject(f"object {name.digest[:12]} vanished from {self.title}.") from error
+            except DamageError as error:
+                failure = error
+        raise DamageError(f"{self.title}: {failure}")
+
+    def _make(self) -> None:
+        """Make the vault, if it is not there yet. Of two that do so at once one wins, and both go on with that."""
+        if self._there:
+            return
+        self.backend.write(README_NAME, README.encode())
+        self.backend.write(CONFIG, self.vault.config.to_bytes())
+        found = VaultConfig.parse(self.backend.read(CONFIG, MAX_CONFIG), self.title)
+        if found != self.vault.config:
+            self.vault.config = found
+            self.uuid, self.max_depth = found.uuid, found.max_depth
+        self._there = True
+
+    def _wait_for_sweeps(self, announcement: str) -> None:
+        begun = time.monotonic()
+        said: datetime | None = None
+        while sweeps := sweeps_in(self.backend):
+            said = said or self.backend.modified(f"{PENDING}/{announcement}.json")
+            ages = [(said - sweep).total_seconds() + time.monotonic() - begun for sweep in sweeps]
+            if all(age > LIFE for age in ages):
+                return
+            time.sleep(_POLL)
+
+
+def _checked(read: Callable[[], bytes], check: Callable[[bytes], object]) -> bytes:
+    """Return a document that is whole, or what came at last; what came wrong may come right the next time."""
+    for _ in range(_TRIES):
+        data = read()
+        with suppress(DamageError):
+            check(data)
+            break
+    return data
+
+
+def _check_empty(backend: BucketBackend, make: bool) -> None:
+    """Raise NoVault unless there is nothing, and something may be made there."""
+    for one in islice(backend.walk(), 50):
+        if one.name != README_NAME:
+            raise NoVault(
+                f"{backend.title} holds other things (such as {one.name[:60]}) and no vault; "
+                "say a prefix of the vault's own, such as s3://bucket/casvault."
+            )
+    if not make:
+        raise NoVault(f"there is no vault at {backend.title}; the first push makes one.")
