@@ -10,7 +10,6 @@ what was not asked for.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -21,7 +20,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from casvault.backends.backend import Backend, Batch, Entry
-from casvault.errors import BrokenLink, NotFound, RemoteError, StorageError
+from casvault.backends.store_errors import LISTING, BrokenOff, store_errors
+from casvault.errors import NotFound, RemoteError, StorageError
 from casvault.files.names import is_vault_name
 
 __all__ = ["MOST_ENTRIES", "BucketBackend", "BucketEntry"]
@@ -202,9 +202,9 @@ class BucketBackend(Backend):
         """
         for attempt in range(_TRIES):
             try:
-                with self._errors(what):
+                with store_errors(self.title, what):
                     return work()
-            except _BrokenOff:
+            except BrokenOff:
                 if attempt + 1 == _TRIES:
                     raise
                 time.sleep(_PAUSE * (attempt + 1))
@@ -235,7 +235,7 @@ class BucketBackend(Backend):
             except FutureTimeout:
                 raise RemoteError(f"{self.title} lists without an end; nothing it lists is believed.") from None
 
-        while (found := self._tried(_LISTING, turn)) is not None:
+        while (found := self._tried(LISTING, turn)) is not None:
             last = str(found[-1]["path"]) if found else last
             yield found
 
@@ -257,7 +257,7 @@ class BucketBackend(Backend):
             with self._lock:
                 self.moved += len(data)
             if len(data) != size:
-                raise _BrokenOff(f"{self.title}: {name} comes with another length than the store says.")
+                raise BrokenOff(f"{self.title}: {name} comes with another length than the store says.")
             return data
 
         return self._tried(f"reading {name}", get)
@@ -282,47 +282,6 @@ class BucketBackend(Backend):
         cut = len(folder) + 1
         rests = (one.name[cut:] for one in self.walk(folder))
         return list({rest.partition("/")[0] for rest in rests if "/" in rest})
-
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """Turn what obstore raises into one sentence."""
-        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise RemoteError(
-                f"{self.title} refuses {what}: who asks may not do that, or is not known there; {_WHO}."
-            ) from error
-        except (BaseError, OSError) as error:
-            text = str(error)
-            if what == _LISTING and "status code: 404" in text:
-                raise RemoteError(
-                    f"{self.title}: there is no such bucket; make it with the store's own tools."
-                ) from error
-            kind = RemoteError if _LASTING.search(text) else BrokenLink if _TRIED.search(text) else _BrokenOff
-            raise kind(f"{self.title}: {what} failed: {_reason(text)}") from error
-
-
-class _BrokenOff(BrokenLink):
-    """Something that obstore gave up at once, such as an answer that ended in its midst."""
-
-
-_TRIED = re.compile(r" after \d+ retries")
-"""What obstore says of what it tried again and again."""
-
-_METADATA = "169.254.169.254"
-"""Where machines of Amazon's ask who they are; elsewhere nobody is there."""
-
-_LASTING = re.compile(rf"{re.escape(_METADATA)}|status code: 4(?!08|29)")
-"""What another try would not change."""
-
-_LISTING = "listing"
-_STATUS = re.compile(r"status code: ([0-9]{3}[A-Za-z \-]*)")
-_PLACE = re.compile(r"https?://[^/\s]+")
-_WHO = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say that"
 
 
 class _BucketBatch(Batch):
@@ -385,17 +344,3 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, daemon=True).start()
     return done.result(seconds)
-
-
-def _reason(text: str) -> str:
-    """Return what obstore says, in a few words: it goes on for a page, with all that was sent and came back."""
-    status = _STATUS.search(text)
-    if _METADATA in text:
-        return f"it is not told who asks; {_WHO}."
-    if status is not None:
-        return f"the store answers {status[1].strip()}."
-    if "error sending request" in text:
-        place = _PLACE.search(text)
-        return f"nobody answers at {place[0] if place is not None else 'that address'}."
-    first = text.partition("\n")[0].partition(": <?xml")[0].strip()
-    return (first if len(first) <= 300 else f"{first[:300]} ...").rstrip(".:") + "."
