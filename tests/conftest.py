@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import stores
 from tests.support.soak import FIGURES, in_memory, summary
 
 # How long an example takes says something of the machine, and of what else runs on it.
@@ -22,6 +24,30 @@ settings.load_profile("untimed")
 
 _ROOM = 2 << 30
 _MADE: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A server that answers as S3 does, one for all tests of a process."""
+    with stores.moto(tmp_path_factory.mktemp("moto")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Store]:
+    """A real object store, one for all tests of a process."""
+    from tests.support.swift import swift
+
+    with swift(tmp_path_factory.mktemp("swift")) as running:
+        yield running
+
+
+@pytest.fixture
+def s3(moto: stores.Store, monkeypatch: pytest.MonkeyPatch) -> stores.Store:
+    """The server, with what a user has in the environment to reach it."""
+    for key, value in moto.environment.items():
+        monkeypatch.setenv(key, value)
+    return moto
 
 
 @pytest.hookimpl(tryfirst=True)
