@@ -18,7 +18,7 @@ from types import TracebackType
 from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files.names import is_vault_name
 
-__all__ = ["Backend", "Batch", "Entry", "storage_errors"]
+__all__ = ["Backend", "Batch", "Entry", "check_name", "storage_errors"]
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -78,7 +78,7 @@ class Batch(ABC):
 
     def put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
         """Write the blob ``name`` as the pieces one after another; raises NoSpace, StorageError."""
-        _check(name)
+        check_name(name)
         with storage_errors(f"writing {name}"):
             self._put(name, pieces)
 
@@ -89,7 +89,7 @@ class Batch(ABC):
         """
         names = list(folders)
         for name in names:
-            _check(name)
+            check_name(name)
         with storage_errors("flushing the vault to the disk"):
             self._flush(names)
 
@@ -116,7 +116,7 @@ class Backend(ABC):
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """Return the blob ``name``; raises NotFound, StorageError, and the latter too above ``limit`` bytes."""
-        _check(name)
+        check_name(name)
         with storage_errors(f"{name} in the vault"):
             data = self._read(name, limit)
         if limit is not None and len(data) > limit:
@@ -125,44 +125,44 @@ class Backend(ABC):
 
     def read_start(self, name: str, length: int) -> bytes:
         """Return the first ``length`` bytes of the blob ``name``, or all of a shorter one; raises as `read` does."""
-        _check(name)
+        check_name(name)
         with storage_errors(f"{name} in the vault"):
             return self._read(name, length)[:length]
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
         """Put ``data`` at ``name``, replacing what was there; raises NoSpace, StorageError."""
-        _check(name)
+        check_name(name)
         with storage_errors(f"writing {name}"):
             self._write(name, data, durable)
 
     def delete(self, name: str) -> None:
         """Remove ``name``; nothing happens where it is not there. Raises StorageError."""
-        _check(name)
+        check_name(name)
         with storage_errors(f"deleting {name}"):
             self._delete(name)
 
     def move(self, name: str, target: str) -> None:
         """Give the blob ``name`` the name ``target``, where nothing is yet, durably; raises NotFound, StorageError."""
-        _check(name)
-        _check(target)
+        check_name(name)
+        check_name(target)
         with storage_errors(f"moving {name}"):
             self._move(name, target)
 
     def list(self, folder: str) -> Sequence[Entry]:
         """Return the finished blobs directly in ``folder``, in no order; none where there is no such folder."""
-        _check(folder)
+        check_name(folder)
         with storage_errors(f"listing {folder} in the vault"):
             return self._list(folder)
 
     def unfinished(self, folder: str, older_than: float = 0.0) -> Sequence[Entry]:
         """Return what writers left unfinished directly in ``folder`` for so many seconds, or still work on."""
-        _check(folder)
+        check_name(folder)
         with storage_errors(f"listing {folder} in the vault"):
             return self._unfinished(folder, older_than)
 
     def clear(self, folder: str, entry: Entry) -> None:
         """Remove what `unfinished` told of ``folder``: for who knows that nobody works on it. Raises StorageError."""
-        _check(folder)
+        check_name(folder)
         with storage_errors(f"clearing {folder} in the vault"):
             self._clear(folder, entry)
 
@@ -171,21 +171,15 @@ class Backend(ABC):
 
     def folders(self, folder: str) -> Sequence[str]:
         """Return the names of the folders directly in ``folder``, in order."""
-        _check(folder)
+        check_name(folder)
         with storage_errors(f"listing {folder} in the vault"):
             return sorted(self._folders(folder))
 
     def exists(self, name: str) -> bool:
         """Tell whether the blob ``name`` is there; raises StorageError."""
-        _check(name)
-        folder, _, last = name.rpartition("/")
-        if folder:
-            return any(entry.name == last for entry in self.list(folder))
-        try:
-            self.read(name)
-        except NotFound:
-            return False
-        return True
+        check_name(name)
+        with storage_errors(f"{name} in the vault"):
+            return self._exists(name)
 
     @abstractmethod
     def batch(self, threads: int) -> Batch:
@@ -210,6 +204,16 @@ class Backend(ABC):
     @abstractmethod
     def _folders(self, folder: str) -> Sequence[str]: ...
 
+    def _exists(self, name: str) -> bool:
+        folder, _, last = name.rpartition("/")
+        if folder:
+            return any(entry.name == last for entry in self.list(folder))
+        try:
+            self.read(name)
+        except NotFound:
+            return False
+        return True
+
     def _unfinished(self, folder: str, older_than: float) -> Sequence[Entry]:
         return ()
 
@@ -217,6 +221,7 @@ class Backend(ABC):
         raise NotImplementedError("a backend that tells of unfinished blobs also removes them")
 
 
-def _check(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise StorageError unless ``name`` is one inside a vault."""
     if not is_vault_name(name):
         raise StorageError(f"{name!r} is not a name inside a vault.")

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from casvault.backends.backend import Backend, Batch, Entry
+from casvault.backends.backend import Backend, Batch, Entry, check_name
 from casvault.backends.store_errors import LISTING, BrokenOff, store_errors
 from casvault.errors import NotFound, RemoteError, StorageError
 from casvault.files.names import is_vault_name
@@ -28,8 +28,8 @@ __all__ = ["MOST_ENTRIES", "BucketBackend", "BucketEntry"]
 
 T = TypeVar("T")
 
-MOST_ENTRIES = 5_000_000
-"""The most objects that a listing may have: more than ten terabytes of them."""
+MOST_ENTRIES = 1_000_000
+"""The most objects that a listing may have: a terabyte of them."""
 
 _PAGE = 1000
 _PAGE_LIMIT = 300.0
@@ -96,12 +96,12 @@ class BucketBackend(Backend):
         return done
 
     def walk(self, folder: str = "", most: int = MOST_ENTRIES) -> Iterator[BucketEntry]:
-        """Yield all blobs in ``folder`` and below; raises RemoteError where there are more than ``most``.
+        """Yield all blobs in ``folder`` and below, by name; raises RemoteError where there are more than ``most``.
 
         What has no name that a vault could have is left out.
         """
         prefix = self._prefix + (f"{folder}/" if folder else "")
-        seen = set[str]()
+        last, count = "", 0
         for page in self._pages(prefix):
             for meta in page:
                 path, size = str(meta["path"]), meta["size"]
@@ -109,16 +109,18 @@ class BucketBackend(Backend):
                     if f"{path}/" == prefix:
                         continue
                     raise RemoteError(f"{self.title} lists what it was not asked for; nothing it lists is believed.")
-                if path in seen or size < 0 or len(seen) >= most:
-                    why = "lists a name twice" if path in seen else "lists without an end"
+                count += 1
+                if path <= last or size < 0 or count > most:
+                    why = "lists names out of their order" if path <= last else "lists without an end"
                     raise RemoteError(f"{self.title} {why}; nothing it lists is believed.")
-                seen.add(path)
+                last = path
                 name = path[len(self._prefix) :]
                 if is_vault_name(name):
                     yield BucketEntry(name, size, meta["last_modified"])
 
     def modified(self, name: str) -> datetime:
         """Return when a blob was written, by the store's own clock; raises NotFound, RemoteError."""
+        check_name(name)
         when: datetime = self._head(name)["last_modified"]
         return when
 
@@ -147,17 +149,11 @@ class BucketBackend(Backend):
         for each in [self.submit(lambda name=name: read(name)) for name in names]:  # type: ignore[misc]
             each.result()
 
-    def exists(self, name: str) -> bool:
-        """Tell whether the blob ``name`` is there."""
-        with suppress(NotFound):
-            self.modified(name)
-            return True
-        return False
-
     def put(self, name: str, data: bytes) -> None:
         """Write a blob, and make sure that the store has these bytes; raises RemoteError, StorageError."""
         import obstore
 
+        check_name(name)
         for attempt in range(_TRIES):
             with self._room.taken(len(data)):
                 told = self._tried(
@@ -250,13 +246,17 @@ class BucketBackend(Backend):
         def get() -> bytes:
             got = obstore.get(self._store, self._prefix + name)
             size = got.meta["size"]
-            if size > (_MOST_BYTES if limit is None else limit):
+            wanted = min(size, _MOST_BYTES if limit is None else limit + 1)
+            if limit is None and size > wanted:
                 raise StorageError(f"{name} in {self.title} has {size:,} bytes, which cannot be right.")
-            with self._room.taken(size):
-                data = bytes(got.bytes())
+            with self._room.taken(wanted):
+                if wanted == size:
+                    data = bytes(got.bytes())
+                else:
+                    data = bytes(obstore.get_range(self._store, self._prefix + name, start=0, length=wanted))
             with self._lock:
                 self.moved += len(data)
-            if len(data) != size:
+            if len(data) != wanted:
                 raise BrokenOff(f"{self.title}: {name} comes with another length than the store says.")
             return data
 
@@ -270,6 +270,12 @@ class BucketBackend(Backend):
 
         with suppress(FileNotFoundError):
             self._tried(f"deleting {name}", lambda: obstore.delete(self._store, self._prefix + name))
+
+    def _exists(self, name: str) -> bool:
+        with suppress(NotFound):
+            self.modified(name)
+            return True
+        return False
 
     def _move(self, name: str, target: str) -> None:
         raise StorageError(f"nothing is moved in {self.title}: an object store cannot do that in one step.")

@@ -21,6 +21,7 @@ _TRIED = re.compile(r" after \d+ retries")
 _METADATA = "169.254.169.254"
 """Where machines of Amazon's ask who they are; elsewhere nobody is there."""
 
+_REFUSED = re.compile(r"non-2xx status code: 40[13]")
 _LASTING = re.compile(rf"{re.escape(_METADATA)}|status code: 4(?!08|29)")
 """What another try would not change."""
 
@@ -42,12 +43,12 @@ def store_errors(title: str, what: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise RemoteError(
-            f"{title} refuses {what}: who asks may not do that, or is not known there; {_WHO}."
-        ) from error
     except (BaseError, OSError) as error:
         text = str(error)
+        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(text):
+            raise RemoteError(
+                f"{title} refuses {what}: who asks may not do that, or is not known there; {_WHO}."
+            ) from error
         if what == LISTING and "status code: 404" in text:
             raise RemoteError(f"{title}: there is no such bucket; make it with the store's own tools.") from error
         kind = RemoteError if _LASTING.search(text) else BrokenLink if _TRIED.search(text) else BrokenOff

@@ -29,7 +29,7 @@ class Proxy:
 
     ``decide`` gets method, path and number of a request, and names the harm: ``drop`` (closed without an answer),
     ``reset``, ``truncate`` (the answer ends in its midst), ``garble`` (an answer of the same length, with other
-    bytes), ``delay`` (of half a second), a number (that status in place of an answer), or None.
+    bytes), ``delay`` (of ``pause`` seconds), a number (that status in place of an answer), or None.
     """
 
     port: int
@@ -39,6 +39,7 @@ class Proxy:
     down: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     cut_after: int | None = None
+    pause: float = 0.5
     broken: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     sockets: set[socket.socket] = field(default_factory=set)
@@ -127,7 +128,7 @@ def _serve(made: Proxy, client: socket.socket) -> None:
                 _reset(client) if harm == "reset" else None
                 return
             if harm == "delay":
-                time.sleep(0.5)
+                time.sleep(made.pause)
             made.count(up=len(head))
             server.sendall(head)
             for block in body:

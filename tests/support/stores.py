@@ -19,7 +19,10 @@ from uuid import uuid4
 
 import pytest
 
-__all__ = ["Store", "free_port", "fresh", "moto", "wait_for"]
+from casvault.backends.bucket import BucketBackend
+from casvault.backends.stores import open_store
+
+__all__ = ["Store", "bucket_in", "free_port", "fresh", "moto", "wait_for"]
 
 _WAIT = 60.0
 _MOTO = """
@@ -88,6 +91,18 @@ class Store:
 
         with urllib.request.urlopen(signed("PUT", f"{self.endpoint}/{self.bucket}", self.key, self.secret)) as answer:
             answer.read()
+
+
+@contextlib.contextmanager
+def bucket_in(store: Store, prefix: str | None = None, threads: int = 4) -> Iterator[BucketBackend]:
+    """Yield a backend in the store's bucket, below a prefix where nothing is yet if none is given."""
+    prefix = prefix or uuid4().hex
+    options = {"endpoint": store.endpoint, "allow_http": "true"}
+    made = BucketBackend(open_store("s3", store.bucket, options), prefix, store.url(prefix), threads)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def fresh(store: Store) -> str:
