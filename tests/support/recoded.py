@@ -21,6 +21,8 @@ def two_that_recoded(line: Line, root: Path, random: random.Random) -> list[api.
         # No tombstones: it never had them, so that they may come from the other.
         for id in gone:
             (Path(str(vault.path)) / "snapshots" / f"{id}.json").unlink()
+        for record in (Path(str(vault.path)) / "live").iterdir():
+            record.unlink()
         api.open(str(vault.path), threads=1).gc()
     return [api.open(str(vault.path), threads=1) for vault in vaults]
 
