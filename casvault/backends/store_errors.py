@@ -45,7 +45,8 @@ def store_errors(title: str, what: str) -> Iterator[None]:
         raise
     except (BaseError, OSError) as error:
         text = str(error)
-        if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(text):
+        refused = isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(text)
+        if refused and _METADATA not in text:
             raise RemoteError(
                 f"{title} refuses {what}: who asks may not do that, or is not known there; {_WHO}."
             ) from error
