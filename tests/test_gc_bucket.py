@@ -14,7 +14,7 @@ import obstore
 import pytest
 
 from casvault import api
-from casvault.backends.bucket import BucketBackend
+from casvault.backends.bucket import BucketBackend, BucketEntry
 from casvault.capture import Patience
 from casvault.errors import DamageError, RemoteError, StorageError, UsageError
 from casvault.gc.bucket import BucketGcResult, _Collector
@@ -133,6 +133,31 @@ def test_what_is_young_is_held_back(line: Line, vault: api.Vault, s3: Store) -> 
     assert stray in blobs(s3, vault, "objects")
     assert collected(vault).deleted_objects == more.held_objects
     assert stray not in blobs(s3, vault, "objects")
+
+
+def test_what_was_deleted_lately_is_kept_with_all_it_leans_on(
+    line: Line, vault: api.Vault, s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = sorted(line.saves)
+    bases = {name.base for name in vault.objects.every() if name.base is not None}
+    assert bases <= {chunk.digest for chunk in vault.manifest(ids[0]).chunks()}
+    vault.delete(*ids)
+    vault.push("b", delete=True)
+    walk, lately = BucketBackend.walk, tuple(f"labels/{id}." for id in ids[1:])
+
+    def long_ago(self: BucketBackend, *where: Any) -> Iterator[BucketEntry]:
+        for one in walk(self, *where):
+            old = not one.name.startswith(("tmp/", *lately))
+            yield one._replace(modified=one.modified - timedelta(days=2)) if old else one
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BucketBackend, "walk", long_ago)
+        done = collected(vault, None)
+    assert (done.forgotten_snapshots, done.waiting_snapshots) == ((ids[0],), tuple(ids[1:]))
+    there = {name.rpartition("/")[2].partition(".")[0] for name in blobs(s3, vault, "objects")}
+    assert bases <= there
+    assert {chunk.digest for id in ids[1:] for chunk in vault.manifest(id).chunks()} <= there
+    assert done.deleted_objects == len({chunk.digest for chunk in vault.manifest(ids[0]).chunks()} - there) > 0
 
 
 def test_what_was_announced_stays(line: Line, vault: api.Vault, s3: Store, tmp_path: Path) -> None:

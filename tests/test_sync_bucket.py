@@ -17,7 +17,7 @@ from casvault.manifest.manifest import Manifest
 from casvault.sync.bucket import BucketRemote
 from casvault.sync.connect import connect
 from casvault.sync.reach import reach
-from casvault.sync.remote import Commit
+from casvault.sync.remote import Commit, Outcome
 from casvault.sync.remotes import RemoteEntry
 from casvault.vault.pending import Pending
 from tests.support.command import call
@@ -281,6 +281,26 @@ def test_a_commit_without_its_chunks_is_refused(line: Line, vault: api.Vault, pl
         assert set(outcome.missing) == digests
         assert there.state().snapshots == {}
         there.withdraw(id)
+
+
+def test_what_vanishes_during_the_commit_is_sent_again(
+    line: Line, vault: api.Vault, place: str, s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, gone = BucketRemote.commit, list[str]()
+
+    def then_one_goes(self: BucketRemote, what: Commit) -> Outcome:
+        outcome = commit(self, what)
+        if not gone:
+            gone.append(names(s3, place, "objects")[0])
+            obstore.delete(s3.raw(), blob(s3, place, gone[0]))
+        return outcome
+
+    monkeypatch.setattr(BucketRemote, "commit", then_one_goes)
+    assert not vault.push(place).failed
+    assert gone[0] in names(s3, place, "objects")
+    home = new_vault(tmp_path / "home")
+    assert not home.pull(place).failed
+    line.check(home)
 
 
 def test_announced_under_names_that_nobody_else_writes(vault: api.Vault, place: str, s3: Store) -> None:
