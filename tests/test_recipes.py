@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from casvault import api
+from tests.support import stores
 from tests.support.command import call
 from tests.support.sshd import Sshd, sshd
 from tests.support.trainer import contents, make_model
@@ -125,6 +126,28 @@ def test_a_rented_machine_pushing_home(tmp_path: Path, monkeypatch: pytest.Monke
             process.wait()
     assert len(kept.snapshots()) == 1
     assert contents(anew / "workspace" / "model") == contents(model.folder)
+
+
+@posix
+@pytest.mark.slow
+def test_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, home = tmp_path / "gpu", tmp_path / "home"
+    model = make_model(gpu / "workspace" / "model", size=40_000)
+    home.mkdir()
+    (tmp_path / "store").mkdir()
+    rented, at_home = blocks("A bucket")
+    with stores.moto(tmp_path / "store") as store:
+        for key, value in store.environment.items():
+            monkeypatch.setenv(key, value)
+        places = {"s3://my-bucket/dfl": store.url("dfl")}
+        *before, watching = rented
+        run(gpu, before, places)
+        model.train(1)
+        model.save()
+        run(gpu, [watching], places)
+        run(home, at_home, places)
+    newest = max(head.id for head in api.open(gpu / ".casvault").snapshots())
+    assert [head.id for head in api.open(home / ".casvault").snapshots()] == [newest]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, root: Path, ssh: str) -> None:

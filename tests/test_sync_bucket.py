@@ -356,7 +356,7 @@ def test_the_command_line(vault: api.Vault, place: str, tmp_path: Path) -> None:
 
 
 def test_an_entry_of_another_kind_of_store(vault: api.Vault) -> None:
-    with pytest.raises(UsageError, match="options are for object stores"):
+    with pytest.raises(UsageError, match="options are for s3://"):
         vault.add_remote("x", "/mnt/nas", options={"region": "x"})
     with pytest.raises((UsageError, RemoteError)):
         connect(RemoteEntry("x", "az://container/x"), near=vault)

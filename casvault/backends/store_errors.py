@@ -27,7 +27,11 @@ _LASTING = re.compile(rf"{re.escape(_METADATA)}|status code: 4(?!08|29)")
 
 _STATUS = re.compile(r"status code: ([0-9]{3}[A-Za-z \-]*)")
 _PLACE = re.compile(r"https?://[^/\s]+")
-_WHO = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say that"
+_WHO = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say that",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY say that",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS says that",
+}
 
 
 class BrokenOff(BrokenLink):
@@ -48,19 +52,19 @@ def store_errors(title: str, what: str) -> Iterator[None]:
         refused = isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(text)
         if refused and _METADATA not in text:
             raise RemoteError(
-                f"{title} refuses {what}: who asks may not do that, or is not known there; {_WHO}."
+                f"{title} refuses {what}: who asks may not do that, or is not known there; {_who(title)}."
             ) from error
         if what == LISTING and "status code: 404" in text:
             raise RemoteError(f"{title}: there is no such bucket; make it with the store's own tools.") from error
         kind = RemoteError if _LASTING.search(text) else BrokenLink if _TRIED.search(text) else BrokenOff
-        raise kind(f"{title}: {what} failed: {_reason(text)}") from error
+        raise kind(f"{title}: {what} failed: {_reason(title, text)}") from error
 
 
-def _reason(text: str) -> str:
+def _reason(title: str, text: str) -> str:
     """Return what obstore says, in a few words: it goes on for a page, with all that was sent and came back."""
     status = _STATUS.search(text)
     if _METADATA in text:
-        return f"it is not told who asks; {_WHO}."
+        return f"it is not told who asks; {_who(title)}."
     if status is not None:
         return f"the store answers {status[1].strip()}."
     if "error sending request" in text:
@@ -68,3 +72,7 @@ def _reason(text: str) -> str:
         return f"nobody answers at {place[0] if place is not None else 'that address'}."
     first = text.partition("\n")[0].partition(": <?xml")[0].strip()
     return (first if len(first) <= 300 else f"{first[:300]} ...").rstrip(".:") + "."
+
+
+def _who(title: str) -> str:
+    return _WHO[title.partition(":")[0]]

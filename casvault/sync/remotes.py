@@ -76,8 +76,8 @@ class Remotes:
         if _PROGRAM.fullmatch(program) is None:
             raise UsageError(f"{program[:50]!r} is no program: it must not begin with - or have control characters.")
         address = Address.parse(url)
-        if options and address.store is None:
-            raise UsageError("options are for object stores, such as s3://bucket/prefix.")
+        if options and address.store != "s3":
+            raise UsageError("options are for s3://bucket/prefix; of another place there is nothing to say.")
         for key, value in (options or {}).items():
             check_option(key, value)
         # A path that was typed is relative to where it was typed.
