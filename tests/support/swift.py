@@ -72,6 +72,20 @@ use = egg:swift#slo
 [filter:dlo]
 use = egg:swift#dlo
 """
+_RINGS = """
+import sys
+from swift.common.ring import RingBuilder
+folder, *rings = sys.argv[1:]
+for name, _, port in (ring.partition("=") for ring in rings):
+    device = {"region": 1, "zone": 1, "ip": "127.0.0.1", "port": int(port), "device": "d1", "weight": 1, "meta": "",
+              "replication_ip": "127.0.0.1", "replication_port": int(port)}
+    builder = RingBuilder(4, 1, 1)
+    builder.add_dev(device)
+    builder.rebalance()
+    builder.get_ring().save(f"{folder}/{name}.ring.gz")
+"""
+"""In a process of its own: Swift brings eventlet, which does not go with tests that fork."""
+
 _RUN = "import sys; from importlib import import_module as load; sys.exit(load({module!r}).main())"
 
 
@@ -90,8 +104,8 @@ def swift(folder: Path) -> Iterator[Store]:
     for name, port in ports.items():
         text = _CONF.format(port=port, folder=folder, user=_user())
         (folder / f"{name}.conf").write_text(text + (_PROXY if name == "proxy" else _SERVER.format(name=name)))
-        if name != "proxy":
-            _make_ring(folder, name, port)
+    rings = [f"{name}={port}" for name, port in ports.items() if name != "proxy"]
+    subprocess.run([sys.executable, "-c", _RINGS, str(folder), *rings], check=True, capture_output=True)
     log = open(folder / "log", "ab")  # noqa: SIM115
     servers = [_start(folder, name, log) for name in ("account", "container", "object", "proxy")]
     try:
@@ -106,16 +120,6 @@ def swift(folder: Path) -> Iterator[Store]:
         for server in servers:
             server.wait()
         log.close()
-
-
-def _make_ring(folder: Path, name: str, port: int) -> None:
-    from swift.common.ring import RingBuilder
-
-    builder = RingBuilder(4, 1, 1)
-    builder.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "d1", "weight": 1,
-                     "replication_ip": "127.0.0.1", "replication_port": port, "meta": ""})  # fmt: skip
-    builder.rebalance()
-    builder.get_ring().save(str(folder / f"{name}.ring.gz"))
 
 
 def _start(folder: Path, name: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
