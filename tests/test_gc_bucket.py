@@ -21,6 +21,7 @@ from casvault.gc.bucket import BucketGcResult, _Collector
 from casvault.sync.bucket import BucketRemote
 from casvault.sync.reach import reach
 from casvault.sync.remote import Commit
+from casvault.vault.labels import LabelIndex
 from casvault.vault.sweeps import Sweep, sweeps_in
 from tests.support.command import call
 from tests.support.lines import Line, copy_of, objects_on_disk
@@ -263,6 +264,36 @@ def test_a_commit_while_it_looks(line: Line, vault: api.Vault, tmp_path: Path, m
         assert check_whole(line, vault, tmp_path) == {again, *sorted(line.saves)[:-2]}
     finally:
         del line.saves[again]
+
+
+def test_a_label_that_comes_just_before_its_manifest(
+    line: Line, vault: api.Vault, s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = copy_of(line.vault, tmp_path / "other")
+    other.add_remote("b", vault.remotes()[0].url)
+    again = other.snapshot(line.folder, name="the same once more", patience=Patience(0.0)).id
+    (stamp,) = other.index.labels.stamps()[again]
+    label = (tmp_path / "other" / ".casvault" / "labels" / f"{again}.{stamp}.json").read_bytes()
+    digests = {chunk.digest for chunk in other.manifest(again).chunks()}
+    outdated = LabelIndex.outdated
+    with remote(other) as there:
+        there.announce(again, digests)
+        there.standing(digests)
+
+        def comes_first(self: LabelIndex, living: Any) -> list[str]:
+            there.commit(Commit(again, other.manifest(again).to_bytes(), stamp, label))
+            return outdated(self, living)
+
+        for early in (True, False):
+            with monkeypatch.context() as patch:
+                if early:
+                    obstore.put(s3.raw(), key(s3, vault, f"labels/{again}.{stamp}.json"), label)
+                else:
+                    patch.setattr(LabelIndex, "outdated", comes_first)
+                collected(vault)
+        there.withdraw(again)
+    with vault.remote("b") as looked:
+        assert looked.find(again).name == "the same once more"
 
 
 def test_a_manifest_that_cannot_be_read_stops_it(line: Line, vault: api.Vault, s3: Store) -> None:

@@ -28,6 +28,7 @@ from casvault.objects.store import OBJECTS, folder_of
 from casvault.progress import Progress
 from casvault.usage.holdings import HoldingsReader
 from casvault.vault.heads import LABELS, SNAPSHOTS
+from casvault.vault.labels import label_parts
 from casvault.vault.pending import LIFETIME, PENDING, Pending
 from casvault.vault.sweeps import Sweep
 from casvault.vault.vault import Vault
@@ -92,6 +93,7 @@ class _View:
     documents: list[str] = field(default_factory=list)
     doomed: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    labels: dict[str, datetime] = field(default_factory=dict)
     stored: int = 0
     base_bytes: int = 0
 
@@ -163,8 +165,7 @@ class _Collector:
                 free = [name for name in names if digest not in needed and name not in young]
                 view.garbage += free
                 view.held_back += [name for name in names if name not in free]
-        living = set(self._vault.index.ids()) - set(view.doomed)
-        view.documents += [f"{LABELS}/{name}.json" for name in self._vault.index.labels.outdated(living)]
+        self._add_labels(view, now)
         return view
 
     def remove(self, view: _View, sweep: Sweep, progress: Progress) -> list[ObjectName]:
@@ -208,16 +209,14 @@ class _Collector:
         Raises DamageError where a manifest cannot be read, whose snapshot was not deleted.
         """
         index, held, kept = self._vault.index, set[str](), set[str]()
-        written = {one.name: one.modified for one in self._backend.walk(LABELS)}
+        written = view.labels = {one.name: one.modified for one in self._backend.walk(LABELS)}
         stamps, ids = index.labels.stamps(), index.ids()
         self._backend.ahead([f"{LABELS}/{id}.{stamps[id][0]}.json" for id in ids if id in stamps])
         labels = {id: index.labels.found(id, stamps.get(id, ())).label for id in ids}
         modified = {id: written.get(f"{LABELS}/{id}.{stamps[id][0]}.json", now) for id in ids if id in stamps}
         old = {id for id, when in modified.items() if now - when >= self._grace}
         for id, found in self._manifests([id for id in ids if not (labels[id].deleted and id in old)]):
-            whole = {chunk.digest for _, chunks in found.files.values() for chunk in chunks}
-            if found.picture is not None:
-                whole.add(found.picture.digest)
+            whole = _whole(found)
             if labels[id].deleted:
                 view.waiting.append(id)
                 kept |= whole
@@ -230,6 +229,15 @@ class _Collector:
         view.doomed += [id for id in ids if labels[id].deleted and id in old]
         view.documents += [f"{SNAPSHOTS}/{id}.json" for id in view.doomed]
         return held, kept
+
+    def _add_labels(self, view: _View, now: datetime) -> None:
+        """Have labels removed that count no more; a label that just came may be followed by its manifest."""
+        living = set(self._vault.index.ids()) - set(view.doomed)
+        for name in self._vault.index.labels.outdated(living):
+            blob = f"{LABELS}/{name}.json"
+            written = view.labels.get(blob)
+            if written is not None and (label_parts(name)[0] in living or now - written > LIFETIME):
+                view.documents.append(blob)
 
     def _manifests(self, ids: Sequence[str]) -> Iterator[tuple[str, Held]]:
         """Read what manifests hold, many at once; raises DamageError, RemoteError."""
@@ -266,6 +274,12 @@ def _result(
         base_bytes=view.base_bytes,
         dry_run=dry_run,
     )
+
+
+def _whole(found: Held) -> set[str]:
+    """Return the chunks that a snapshot had when it was taken."""
+    whole = {chunk.digest for _, chunks in found.files.values() for chunk in chunks}
+    return whole | ({found.picture.digest} if found.picture is not None else set())
 
 
 def _object_of(one: BucketEntry) -> ObjectName | None:

@@ -17,7 +17,7 @@ from casvault.manifest.document import MAX_DOCUMENT
 from casvault.manifest.label import Label, label_parts
 from casvault.manifest.stamp import Stamp
 
-__all__ = ["LABELS", "FoundLabel", "LabelIndex"]
+__all__ = ["LABELS", "FoundLabel", "LabelIndex", "label_parts"]
 
 LABELS = "labels"
 _SUFFIX = ".json"
