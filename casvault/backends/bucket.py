@@ -39,8 +39,12 @@ _MOST_BYTES = 66 << 20
 """The most bytes that a blob may have: no object and no document of a vault is larger."""
 
 _THREADS = 16
-_IN_FLIGHT = 8 << 20
-"""Bytes that are on their way at once: a link that breaks costs no more, and it fills one of 80 MB/s at 100 ms."""
+_LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 2 << 20, 16 << 20
+_SHARE_IN_FLIGHT = 32
+"""Of all bytes that went, so many at once are on their way again: a link that breaks costs no more.
+
+The least fills a link of 20 MB/s at 100 ms, the most one of 160 MB/s.
+"""
 
 _MOST_AHEAD = 64 << 20
 """Bytes of what is kept since it was asked for ahead; what is more is asked for again."""
@@ -69,7 +73,7 @@ class BucketBackend(Backend):
         self._store = store
         self._prefix = f"{prefix}/" if prefix else ""
         self._pool = ThreadPoolExecutor(_THREADS, "bucket") if threads > 1 else None
-        self._room = _Room(_IN_FLIGHT)
+        self._room = _Room()
         self._ahead: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._tells_md5: bool | None = None
@@ -239,21 +243,26 @@ class BucketBackend(Backend):
             last = str(found[-1]["path"]) if found else last
             yield found
 
-    def _read(self, name: str, limit: int | None) -> bytes:
-        import obstore
+    def fetch(self, name: str, size: int, limit: int) -> bytes:
+        """Read a blob of which a listing says how many bytes it has; raises what `read` raises."""
+        # Once it is asked for, it comes, into the system's own memory, whether there is room for it or not.
+        with self._room.taken(min(size, limit)):
+            return self._get(name, limit)
 
+    def _read(self, name: str, limit: int | None) -> bytes:
         with self._lock:
             data = self._ahead.pop(name, None)
-        if data is not None:
-            return data
+        return self._get(name, _MOST_BYTES if limit is None else limit) if data is None else data
+
+    def _get(self, name: str, limit: int) -> bytes:
+        import obstore
 
         def get() -> bytes:
             got = obstore.get(self._store, self._prefix + name)
             size = got.meta["size"]
-            if size > (_MOST_BYTES if limit is None else limit):
+            if size > limit:
                 raise StorageError(f"{name} in {self.title} has {size:,} bytes, which cannot be right.")
-            with self._room.taken(size):
-                data = bytes(got.bytes())
+            data = bytes(got.bytes())
             with self._lock:
                 self.moved += len(data)
             if len(data) != size:
@@ -313,23 +322,25 @@ class _BucketBatch(Batch):
 class _Room:
     """Room for bytes that are on their way; what is larger than all of it goes alone."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = most
+    def __init__(self) -> None:
+        self._used = self._went = 0
         self._changed = threading.Condition()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        size = min(size, self._most)
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
+            self._changed.wait_for(lambda: not self._used or self._used + size <= self._most())
+            self._used += size
         try:
             yield
         finally:
             with self._changed:
-                self._free += size
+                self._used -= size
+                self._went += size
                 self._changed.notify_all()
+
+    def _most(self) -> int:
+        return min(max(self._went // _SHARE_IN_FLIGHT, _LEAST_IN_FLIGHT), _MOST_IN_FLIGHT)
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
