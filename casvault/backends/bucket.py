@@ -31,6 +31,9 @@ T = TypeVar("T")
 MOST_ENTRIES = 5_000_000
 """The most objects that a listing may have: more than ten terabytes of them."""
 
+_MOST_IN_FOLDER = 200_000
+"""The most blobs of one folder: documents of as many snapshots, or fifty times a share of all objects."""
+
 _PAGE = 1000
 _PAGE_LIMIT = 300.0
 """Seconds for one page of a listing, retries included."""
@@ -99,24 +102,28 @@ class BucketBackend(Backend):
             done.set_exception(error)
         return done
 
-    def walk(self, folder: str = "", most: int = MOST_ENTRIES) -> Iterator[BucketEntry]:
+    def walk(self, folder: str = "", most: int | None = None) -> Iterator[BucketEntry]:
         """Yield all blobs in ``folder`` and below; raises RemoteError where there are more than ``most``.
 
         What has no name that a vault could have is left out.
         """
         prefix = self._prefix + (f"{folder}/" if folder else "")
-        seen = set[str]()
+        most = MOST_ENTRIES if most is None else most
+        count, before, seen = 0, set[str](), set[str]()
         for page in self._pages(prefix):
+            # All names at once would take a gigabyte where a store never comes to an end.
+            before, seen = seen, set[str]()
             for meta in page:
                 path, size = str(meta["path"]), meta["size"]
                 if not path.startswith(prefix):
                     if f"{path}/" == prefix:
                         continue
                     raise RemoteError(f"{self.title} lists what it was not asked for; nothing it lists is believed.")
-                if path in seen or size < 0 or len(seen) >= most:
-                    why = "lists a name twice" if path in seen else "lists without an end"
+                if path in seen or path in before or size < 0 or count >= most:
+                    why = "lists without an end" if count >= most else "lists a name twice, or a size below nothing"
                     raise RemoteError(f"{self.title} {why}; nothing it lists is believed.")
                 seen.add(path)
+                count += 1
                 name = path[len(self._prefix) :]
                 if is_vault_name(name):
                     yield BucketEntry(name, size, meta["last_modified"])
@@ -285,7 +292,8 @@ class BucketBackend(Backend):
 
     def _list(self, folder: str) -> list[Entry]:
         cut = len(folder) + 1
-        return [Entry(one.name[cut:], one.size) for one in self.walk(folder) if "/" not in one.name[cut:]]
+        found = self.walk(folder, min(_MOST_IN_FOLDER, MOST_ENTRIES))
+        return [Entry(one.name[cut:], one.size) for one in found if "/" not in one.name[cut:]]
 
     def _folders(self, folder: str) -> list[str]:
         cut = len(folder) + 1
