@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -79,6 +80,7 @@ class BucketBackend(Backend):
         self._room = _Room()
         self._ahead: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._tells_md5: bool | None = None
         self.moved = 0
 
@@ -87,7 +89,8 @@ class BucketBackend(Backend):
         return _BucketBatch(self)
 
     def close(self) -> None:
-        """End the workers; what they are at is finished first."""
+        """End the workers; the request that one is at is finished first, and is not tried again."""
+        self._closed.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -212,14 +215,16 @@ class BucketBackend(Backend):
         obstore itself tries again to get an answer that is none or an error, and takes longer over it.
         """
         for attempt in range(_TRIES):
+            if self._closed.is_set():
+                break
             try:
                 with store_errors(self.title, what):
                     return work()
             except BrokenOff:
                 if attempt + 1 == _TRIES:
                     raise
-                time.sleep(_PAUSE * (attempt + 1))
-        raise AssertionError("the last try returns or raises")
+                self._closed.wait(_PAUSE * (attempt + 1))
+        raise BrokenOff(f"{self.title}: {what} was given up.")
 
     def _pages(self, prefix: str) -> Iterator[Sequence[Any]]:
         import obstore
@@ -328,17 +333,22 @@ class _BucketBatch(Batch):
 
 
 class _Room:
-    """Room for bytes that are on their way; what is larger than all of it goes alone."""
+    """Room for bytes that are on their way, in turn: what is larger than all of it goes alone, and is not passed by."""
 
     def __init__(self) -> None:
         self._used = self._went = 0
+        self._waiting = deque[object]()
         self._changed = threading.Condition()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
+        turn = object()
         with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + size <= self._most())
+            self._waiting.append(turn)
+            self._changed.wait_for(lambda: self._waiting[0] is turn and self._has_room(size))
+            self._waiting.popleft()
             self._used += size
+            self._changed.notify_all()
         try:
             yield
         finally:
@@ -347,8 +357,9 @@ class _Room:
                 self._went += size
                 self._changed.notify_all()
 
-    def _most(self) -> int:
-        return min(max(self._went // _SHARE_IN_FLIGHT, _LEAST_IN_FLIGHT), _MOST_IN_FLIGHT)
+    def _has_room(self, size: int) -> bool:
+        most = min(max(self._went // _SHARE_IN_FLIGHT, _LEAST_IN_FLIGHT), _MOST_IN_FLIGHT)
+        return not self._used or self._used + size <= most
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
