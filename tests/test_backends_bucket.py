@@ -22,7 +22,8 @@ HARMS: list[str | int] = ["drop", "reset", "truncate", "delay", 500, 503, 429]
 
 @pytest.fixture
 def way(s3: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    monkeypatch.setattr("casvault.backends.stores._FIRST", timedelta(milliseconds=10))
+    quick = {"init_backoff": timedelta(milliseconds=10), "max_backoff": timedelta(milliseconds=50), "base": 2}
+    monkeypatch.setattr("casvault.backends.stores._RETRY", {"max_retries": 6, "backoff": quick})
     with proxy(int(s3.endpoint.rpartition(":")[2])) as made:
         yield made
 

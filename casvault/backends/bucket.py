@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -31,6 +32,9 @@ T = TypeVar("T")
 MOST_ENTRIES = 1_000_000
 """The most objects that a listing may have: a terabyte of them."""
 
+_MOST_IN_FOLDER = 200_000
+"""The most blobs of one folder: documents of as many snapshots, or fifty times a share of all objects."""
+
 _PAGE = 1000
 _PAGE_LIMIT = 300.0
 """Seconds for one page of a listing, retries included."""
@@ -39,8 +43,12 @@ _MOST_BYTES = 66 << 20
 """The most bytes that a blob may have: no object and no document of a vault is larger."""
 
 _THREADS = 16
-_IN_FLIGHT = 8 << 20
-"""Bytes that are on their way at once: a link that breaks costs no more, and it fills one of 80 MB/s at 100 ms."""
+_LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 2 << 20, 16 << 20
+_SHARE_IN_FLIGHT = 32
+"""Of all bytes that went, so many at once are on their way again: a link that breaks costs no more.
+
+The least fills a link of 20 MB/s at 100 ms, the most one of 160 MB/s.
+"""
 
 _MOST_AHEAD = 64 << 20
 """Bytes of what is kept since it was asked for ahead; what is more is asked for again."""
@@ -69,9 +77,10 @@ class BucketBackend(Backend):
         self._store = store
         self._prefix = f"{prefix}/" if prefix else ""
         self._pool = ThreadPoolExecutor(_THREADS, "bucket") if threads > 1 else None
-        self._room = _Room(_IN_FLIGHT)
+        self._room = _Room()
         self._ahead: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._tells_md5: bool | None = None
         self.moved = 0
 
@@ -80,7 +89,8 @@ class BucketBackend(Backend):
         return _BucketBatch(self)
 
     def close(self) -> None:
-        """End the workers; what they are at is finished first."""
+        """End the workers; the request that one is at is finished first, and is not tried again."""
+        self._closed.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -95,12 +105,13 @@ class BucketBackend(Backend):
             done.set_exception(error)
         return done
 
-    def walk(self, folder: str = "", most: int = MOST_ENTRIES) -> Iterator[BucketEntry]:
+    def walk(self, folder: str = "", most: int | None = None) -> Iterator[BucketEntry]:
         """Yield all blobs in ``folder`` and below, by name; raises RemoteError where there are more than ``most``.
 
         What has no name that a vault could have is left out.
         """
         prefix = self._prefix + (f"{folder}/" if folder else "")
+        most = MOST_ENTRIES if most is None else most
         last, count = "", 0
         for page in self._pages(prefix):
             for meta in page:
@@ -111,7 +122,9 @@ class BucketBackend(Backend):
                     raise RemoteError(f"{self.title} lists what it was not asked for; nothing it lists is believed.")
                 count += 1
                 if path <= last or size < 0 or count > most:
-                    why = "lists names out of their order" if path <= last else "lists without an end"
+                    why = (
+                        "lists without an end" if count > most else "lists names out of their order, or a size below 0"
+                    )
                     raise RemoteError(f"{self.title} {why}; nothing it lists is believed.")
                 last = path
                 name = path[len(self._prefix) :]
@@ -197,14 +210,16 @@ class BucketBackend(Backend):
         obstore itself tries again to get an answer that is none or an error, and takes longer over it.
         """
         for attempt in range(_TRIES):
+            if self._closed.is_set():
+                break
             try:
                 with store_errors(self.title, what):
                     return work()
             except BrokenOff:
                 if attempt + 1 == _TRIES:
                     raise
-                time.sleep(_PAUSE * (attempt + 1))
-        raise AssertionError("the last try returns or raises")
+                self._closed.wait(_PAUSE * (attempt + 1))
+        raise BrokenOff(f"{self.title}: {what} was given up.")
 
     def _pages(self, prefix: str) -> Iterator[Sequence[Any]]:
         import obstore
@@ -235,25 +250,30 @@ class BucketBackend(Backend):
             last = str(found[-1]["path"]) if found else last
             yield found
 
-    def _read(self, name: str, limit: int | None) -> bytes:
-        import obstore
+    def fetch(self, name: str, size: int, limit: int) -> bytes:
+        """Read a blob of which a listing says how many bytes it has; raises what `read` raises."""
+        # Once it is asked for, it comes, into the system's own memory, whether there is room for it or not.
+        with self._room.taken(min(size, limit)):
+            return self._get(name, limit)
 
+    def _read(self, name: str, limit: int | None) -> bytes:
         with self._lock:
             data = self._ahead.pop(name, None)
-        if data is not None:
-            return data
+        return self._get(name, _MOST_BYTES if limit is None else limit) if data is None else data
+
+    def _get(self, name: str, limit: int) -> bytes:
+        import obstore
 
         def get() -> bytes:
             got = obstore.get(self._store, self._prefix + name)
             size = got.meta["size"]
-            wanted = min(size, _MOST_BYTES if limit is None else limit + 1)
-            if limit is None and size > wanted:
+            if size > _MOST_BYTES:
                 raise StorageError(f"{name} in {self.title} has {size:,} bytes, which cannot be right.")
-            with self._room.taken(wanted):
-                if wanted == size:
-                    data = bytes(got.bytes())
-                else:
-                    data = bytes(obstore.get_range(self._store, self._prefix + name, start=0, length=wanted))
+            wanted = min(size, limit + 1)
+            if wanted == size:
+                data = bytes(got.bytes())
+            else:
+                data = bytes(obstore.get_range(self._store, self._prefix + name, start=0, length=wanted))
             with self._lock:
                 self.moved += len(data)
             if len(data) != wanted:
@@ -282,7 +302,8 @@ class BucketBackend(Backend):
 
     def _list(self, folder: str) -> list[Entry]:
         cut = len(folder) + 1
-        return [Entry(one.name[cut:], one.size) for one in self.walk(folder) if "/" not in one.name[cut:]]
+        found = self.walk(folder, min(_MOST_IN_FOLDER, MOST_ENTRIES))
+        return [Entry(one.name[cut:], one.size) for one in found if "/" not in one.name[cut:]]
 
     def _folders(self, folder: str) -> list[str]:
         cut = len(folder) + 1
@@ -317,25 +338,33 @@ class _BucketBatch(Batch):
 
 
 class _Room:
-    """Room for bytes that are on their way; what is larger than all of it goes alone."""
+    """Room for bytes that are on their way, in turn: what is larger than all of it goes alone, and is not passed by."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._free = most
+    def __init__(self) -> None:
+        self._used = self._went = 0
+        self._waiting = deque[object]()
         self._changed = threading.Condition()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        size = min(size, self._most)
+        turn = object()
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
+            self._waiting.append(turn)
+            self._changed.wait_for(lambda: self._waiting[0] is turn and self._has_room(size))
+            self._waiting.popleft()
+            self._used += size
+            self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._free += size
+                self._used -= size
+                self._went += size
                 self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        most = min(max(self._went // _SHARE_IN_FLIGHT, _LEAST_IN_FLIGHT), _MOST_IN_FLIGHT)
+        return not self._used or self._used + size <= most
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:

@@ -34,11 +34,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _STALLED = 60
 _CONNECT = timedelta(seconds=10)
 _LONGEST = timedelta(minutes=10)
-_FIRST, _MOST = timedelta(milliseconds=200), timedelta(seconds=5)
-"""How long is waited before a request is made again, the first time and at most."""
-
-_RETRIES = 6
-_RETRIED = timedelta(seconds=60)
+_RETRY = {
+    "max_retries": 6,
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5), "base": 2},
+    "retry_timeout": timedelta(seconds=60),
+}
+"""How often a request is made again that nobody answered, or that a store was too busy for."""
 
 
 def check_option(key: str, value: str) -> None:
@@ -73,19 +74,14 @@ def open_store(kind: str, bucket: str, options: Mapping[str, str]) -> Any:
         "read_timeout": timedelta(seconds=int(options.get("timeout", _STALLED))),
         "timeout": _LONGEST,
     }
-    retry = {
-        "max_retries": _RETRIES,
-        "backoff": {"init_backoff": _FIRST, "max_backoff": _MOST, "base": 2},
-        "retry_timeout": _RETRIED,
-    }
     config = _s3(options) if kind == "s3" else {}
     if config.pop("allow_http", "false") == "true":
         client["allow_http"] = True
     try:
         if kind == "s3":
-            return stores.S3Store(bucket, config=config, client_options=client, retry_config=retry)
+            return stores.S3Store(bucket, config=config, client_options=client, retry_config=_RETRY)
         made = stores.AzureStore if kind == "az" else stores.GCSStore
-        return made(bucket, client_options=client, retry_config=retry)
+        return made(bucket, client_options=client, retry_config=_RETRY)
     except (BaseError, ValueError, TypeError) as error:
         raise UsageError(
             f"{kind}://{bucket} cannot be used as things are set: {str(error).partition(chr(10))[0][:200]}"

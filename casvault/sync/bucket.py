@@ -21,7 +21,7 @@ from itertools import islice
 
 from casvault.backends.bucket import BucketBackend
 from casvault.digest import is_digest
-from casvault.errors import BadManifest, DamageError, MissingObject, NotFound, NoVault
+from casvault.errors import BadManifest, BrokenLink, DamageError, MissingObject, NotFound, NoVault
 from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
@@ -85,6 +85,7 @@ class BucketRemote(Remote):
         self._announced: dict[str, tuple[str, tuple[float, float], frozenset[str]]] = {}
         self._changed = self._look_anew = True
         self._safe: set[str] = set()
+        self._kept: dict[ObjectName, Future[Arrival]] = {}
 
     @property
     def wire_bytes(self) -> int:
@@ -130,17 +131,30 @@ class BucketRemote(Remote):
     def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
         """Yield each portion of objects; the next ones are on their way meanwhile. To be closed by who stops early."""
         waiting = iter(portions)
-        under_way = deque[list[Future[Arrival]]]()
+        under_way = deque[list[tuple[Wanted, Future[Arrival]]]]()
         try:
             while True:
                 for portion in islice(waiting, _AHEAD - len(under_way)):
-                    under_way.append([self._ask_for(wanted) for wanted in portion])
+                    under_way.append([(wanted, self._ask_for(wanted)) for wanted in portion])
                 if not under_way:
                     return
-                yield [each.result() for each in under_way.popleft()]
+                first, came = under_way.popleft(), list[Arrival]()
+                try:
+                    for _, asked in first:
+                        came.append(asked.result())
+                except BrokenLink:
+                    under_way.appendleft(first[len(came) :])
+                    yield came
+                    raise
+                yield came
+        except BrokenLink:
+            # What comes whole after the one that broke off need not come again: the next run asks for it.
+            rest = [one for portion in under_way for one in portion]
+            self._kept = {wanted.name: asked for wanted, asked in rest if not (wanted.alone or asked.cancel())}
+            raise
         finally:
-            for each in (one for asked in under_way for one in asked):
-                each.cancel()
+            for _, asked in (one for portion in under_way for one in portion):
+                asked.cancel()
 
     def announce(self, id: str, digests: Collection[str]) -> None:
         """Say which chunks snapshot ``id`` will need, then wait for a sweep that began before that was said."""
@@ -209,6 +223,10 @@ class BucketRemote(Remote):
         self._objects.look_at_all()
         return usage(self.vault, ids)
 
+    def reconnect(self) -> None:
+        """Look anew the next time: of what was put when the link broke nobody knows what arrived."""
+        self._look_anew = True
+
     def close(self) -> None:
         """End the workers."""
         self._local.close()
@@ -229,6 +247,9 @@ class BucketRemote(Remote):
             done: Future[Arrival] = Future()
             done.set_result(next(iter(next(self._local.read([[wanted]])))))
             return done
+        kept = self._kept.pop(wanted.name, None)
+        if kept is not None and not (kept.done() and kept.exception()):
+            return kept
         return self.backend.submit(lambda: self._get(wanted.name))
 
     def _get(self, name: ObjectName) -> Arrival:
@@ -236,7 +257,7 @@ class BucketRemote(Remote):
         failure: DamageError | None = None
         for _ in range(_TRIES):
             try:
-                data = self.backend.read(name.blob, MAX_STORED)
+                data = self.backend.fetch(name.blob, name.size, MAX_STORED)
                 if Frame.parse(data, name.blob).base == name.base:
                     # Another sender may have put its own coding of the same chunk in the place of the one listed.
                     return Arrival(ObjectName(name.digest, name.base, len(data)), data)
