@@ -69,12 +69,14 @@ def blob(store: Store, place: str, name: str) -> str:
 
 @pytest.mark.parametrize("kind", ["moto", "swift"])
 def test_there_and_back(
-    line: Line, vault: api.Vault, tmp_path: Path, kind: str, request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store: Store = request.getfixturevalue(kind)
     for key, value in store.environment.items():
         monkeypatch.setenv(key, value)
+    line = Line(tmp_path / "line", threads=2)
+    line.grow(3)
+    vault = line.vault
     place = fresh(store)
     sent = vault.push(place)
     assert sent.snapshots == sorted(line.saves, reverse=True)
