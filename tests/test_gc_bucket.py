@@ -22,6 +22,7 @@ from casvault.sync.bucket import BucketRemote
 from casvault.sync.reach import reach
 from casvault.sync.remote import Commit
 from casvault.vault.labels import LabelIndex
+from casvault.vault.pending import Pending
 from casvault.vault.sweeps import Sweep, sweeps_in
 from tests.support.command import call
 from tests.support.lines import Line, copy_of, objects_on_disk
@@ -175,6 +176,33 @@ def test_what_was_announced_stays(line: Line, vault: api.Vault, s3: Store, tmp_p
         assert there.standing(digests).depths.keys() == digests
         there.withdraw(ids[-1])
     assert collected(vault).deleted_objects > 0
+
+
+def test_what_is_renewed_while_it_looks_stays(
+    line: Line, vault: api.Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = copy_of(line.vault, tmp_path / "other")
+    other.add_remote("b", vault.remotes()[0].url)
+    again = other.snapshot(line.folder, name="the same once more", patience=Patience(0.0)).id
+    vault.delete(max(line.saves))
+    vault.push("b", delete=True)
+    digests = {chunk.digest for chunk in other.manifest(again).chunks()}
+    read, renewed = Pending.read, list[str]()
+    with remote(other) as there:
+        there.announce(again, digests)
+
+        def renews_first(backend: BucketBackend, id: str) -> Pending:
+            if not renewed:
+                renewed.append(id)
+                there.announce(again, digests)
+            return read(backend, id)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("casvault.sync.bucket.sweeps_in", lambda backend: [])
+            patch.setattr(Pending, "read", renews_first)
+            assert collected(vault).deleted_objects == 0
+        assert renewed
+        there.withdraw(again)
 
 
 def test_an_announcement_that_nobody_renews_runs_out(

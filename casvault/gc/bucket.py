@@ -44,6 +44,7 @@ _TURN = 20.0
 _SETTLE = 1.0
 """Seconds between saying that a sweep begins and listing: for stores whose listings lag a little."""
 
+_TRIES = 20
 _AT_ONCE = 200
 _MANIFESTS_AT_ONCE = 64
 _DEEPEST = 1 << 20
@@ -190,18 +191,24 @@ class _Collector:
         return removed
 
     def _coming(self, view: _View, now: datetime) -> set[str]:
-        """Return what is on its way in, by the store's clock; what nobody renewed is to go."""
-        coming = set[str]()
-        for one in list(self._backend.walk(PENDING)):
-            id = one.name[len(PENDING) + 1 : -len(".json")]
-            if not Stamp.valid(id) or not one.name.endswith(".json"):
-                continue
-            if abs(now - one.modified) > LIFETIME:
-                view.documents.append(one.name)
-                continue
+        """Return what is on its way in, by the store's clock; what nobody renewed is to go.
+
+        What was listed and cannot be read may have been renewed under another name since: then it is listed anew.
+        """
+        for _ in range(_TRIES):
+            ids, expired = list[str](), list[str]()
+            for one in self._backend.walk(PENDING):
+                id = one.name[len(PENDING) + 1 : -len(".json")]
+                if Stamp.valid(id) and one.name.endswith(".json"):
+                    if abs(now - one.modified) > LIFETIME:
+                        expired.append(one.name)
+                    else:
+                        ids.append(id)
             with suppress(NotFound):
-                coming |= set(Pending.read(self._backend, id).digests)
-        return coming
+                coming = {digest for id in ids for digest in Pending.read(self._backend, id).digests}
+                view.documents += expired
+                return coming
+        raise StorageError("so much comes and goes that nobody can tell what is needed; try again later.")
 
     def _held(self, view: _View, now: datetime) -> tuple[set[str], set[str]]:
         """Return what snapshots hold, and what those still do that were deleted or thinned lately.
