@@ -18,6 +18,7 @@ from casvault.backends.bucket import BucketBackend, BucketEntry
 from casvault.capture import Patience
 from casvault.errors import DamageError, RemoteError, StorageError, UsageError
 from casvault.gc.bucket import BucketGcResult, _Collector
+from casvault.progress import Progress
 from casvault.sync.bucket import BucketRemote
 from casvault.sync.reach import reach
 from casvault.sync.remote import Commit
@@ -219,23 +220,36 @@ def test_an_announcement_that_nobody_renews_runs_out(
 
 
 def test_who_announces_waits_for_a_sweep_that_began_before(line: Line, vault: api.Vault, s3: Store) -> None:
-    said = threading.Event()
+    said, told = threading.Event(), list[str]()
+
+    class Listening(Progress):
+        def message(self, text: str) -> None:
+            told.append(text)
 
     def announce() -> None:
         with remote(vault) as there:
+            there.attend(Listening())
             there.announce(max(line.saves), ["ab" * 32])
             said.set()
             there.withdraw(max(line.saves))
 
     with remote(vault) as there:
-        with Sweep(there.backend):
+        with Sweep(there.backend) as sweep:
             sender = threading.Thread(target=announce)
             sender.start()
             while not blobs(s3, vault, "pending"):
                 assert not said.is_set()
             assert not said.wait(0.3)
-        sender.join()
+            # It is the same one still when it says that it goes on.
+            sweep._say()
+            assert not said.wait(0.3)
+            later = Sweep(there.backend)
+            assert not said.wait(0.3)
+        # One that began later sees what was announced, and nobody waits for it.
+        with later:
+            sender.join()
     assert said.is_set()
+    assert [text.startswith("waiting for a collection in s3://") for text in told] == [True]
 
 
 def test_a_sweep_that_was_killed_holds_up_for_a_while_only(

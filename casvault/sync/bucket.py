@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime
 from itertools import islice
 
 from casvault.backends.bucket import BucketBackend
@@ -27,6 +26,7 @@ from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
 from casvault.objects import Frame, ObjectName
 from casvault.objects.store import MAX_STORED
+from casvault.progress import Progress
 from casvault.sync.listing import BucketObjects
 from casvault.sync.local import LocalRemote
 from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
@@ -85,6 +85,7 @@ class BucketRemote(Remote):
         self._announced: dict[str, tuple[str, tuple[float, float], frozenset[str]]] = {}
         self._changed = self._look_anew = True
         self._safe: set[str] = set()
+        self._progress = Progress()
         self._kept: dict[ObjectName, Future[Arrival]] = {}
 
     @property
@@ -223,6 +224,10 @@ class BucketRemote(Remote):
         self._objects.look_at_all()
         return usage(self.vault, ids)
 
+    def attend(self, progress: Progress) -> None:
+        """Tell of waiting for a sweep."""
+        self._progress = progress
+
     def reconnect(self) -> None:
         """Look anew the next time: of what was put when the link broke nobody knows what arrived."""
         self._look_anew = True
@@ -282,14 +287,24 @@ class BucketRemote(Remote):
         self._there = True
 
     def _wait_for_sweeps(self, announcement: str) -> None:
-        begun = time.monotonic()
-        said: datetime | None = None
-        while sweeps := sweeps_in(self.backend):
-            said = said or self.backend.modified(f"{PENDING}/{announcement}.json")
-            ages = [(said - sweep).total_seconds() + time.monotonic() - begun for sweep in sweeps]
-            if all(age > LIFE for age in ages):
+        """Wait for the sweeps that are there: any that comes later finds the announcement."""
+        begun, sweeps = time.monotonic(), sweeps_in(self.backend)
+        if not sweeps:
+            return
+        told_of = False
+        said, before = self.backend.modified(f"{PENDING}/{announcement}.json"), sweeps.keys()
+        while sweeps := {id: told for id, told in sweeps.items() if id in before}:
+            passed = time.monotonic() - begun
+            if all((said - told).total_seconds() + passed > LIFE for told in sweeps.values()):
                 return
+            if not told_of:
+                self._progress.message(
+                    f"waiting for a collection in {self.title}, for {LIFE / 60:.0f} minutes at most."
+                )
+                told_of = True
+            self._progress.check()
             time.sleep(_POLL)
+            sweeps = sweeps_in(self.backend)
 
 
 def _checked(read: Callable[[], bytes], check: Callable[[bytes], object]) -> bytes:

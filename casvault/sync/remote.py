@@ -19,6 +19,7 @@ from casvault.codecs import Bytes, codec_of
 from casvault.digest import digest_of
 from casvault.errors import DamageError, FormatError, MissingObject, UsageError
 from casvault.objects import Frame, ObjectName
+from casvault.progress import Progress
 from casvault.usage.usage import Usage
 from casvault.vault.head import Head
 
@@ -186,6 +187,9 @@ class Remote(ABC):
         ``heads`` are the snapshots that are known to be there.
         """
         raise UsageError(f"what {self.title} takes cannot be told from here.")
+
+    def attend(self, progress: Progress) -> None:  # noqa: B027 - most wait for nobody
+        """Have ``progress`` told of waits that may take long, and asked whether to go on with them."""
 
     def reconnect(self) -> None:  # noqa: B027 - most have no link that could break
         """Reach it anew where the link to it broke; raises BrokenLink where that may work later."""

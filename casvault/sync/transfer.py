@@ -72,6 +72,8 @@ def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progres
     wires = [end for end in (source, target) if not isinstance(end, LocalRemote)] or [target]
     before = sum(end.wire_bytes for end in wires)
     result = SyncResult(dry_run=options.dry_run, way=way)
+    for end in (source, target):
+        end.attend(progress)
     transfer = _Transfer(source, target, options, progress, result)
     backoff = Backoff(options.retries, progress)
     while True:

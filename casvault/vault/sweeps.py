@@ -26,9 +26,14 @@ _RENEW = 60.0
 _PREFIX = "tmp/sweep-"
 
 
-def sweeps_in(backend: BucketBackend) -> list[datetime]:
-    """Return when the sweeps that are under way were last said to go on, by the store's clock; raises RemoteError."""
-    return [one.modified for one in backend.walk("tmp") if one.name.startswith(_PREFIX)]
+def sweeps_in(backend: BucketBackend) -> dict[str, datetime]:
+    """Return when each sweep that is under way was last said to go on, by the store's clock; raises RemoteError."""
+    found: dict[str, datetime] = {}
+    for one in backend.walk("tmp"):
+        if one.name.startswith(_PREFIX):
+            sweep = one.name[len(_PREFIX) :].partition("_")[0]
+            found[sweep] = max(one.modified, found.get(sweep, one.modified))
+    return found
 
 
 class Sweep:
@@ -37,6 +42,8 @@ class Sweep:
     def __init__(self, backend: BucketBackend) -> None:
         self._backend = backend
         self._name = ""
+        self._id = Stamp.new()
+        self._count = 0
         self._said = (0.0, 0.0)
         self._say()
         self.now = backend.modified(self._name)
@@ -59,7 +66,8 @@ class Sweep:
 
     def _say(self) -> None:
         old, said = self._name, clocks()
-        self._name = f"{_PREFIX}{Stamp.new()}"
+        self._count += 1
+        self._name = f"{_PREFIX}{self._id}_{self._count}"
         self._backend.write(self._name, b"A collection is at work.\n")
         self._said = said
         if old:
