@@ -7,11 +7,13 @@ disk of their own. ``--basetemp FOLDER`` puts the files elsewhere.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     for folder in _MADE:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lasts until the end: let nobody look for garbage in it, and no forked child write to it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
