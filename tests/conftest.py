@@ -13,15 +13,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.soak import FIGURES, in_memory, summary
+
+if TYPE_CHECKING:
+    from tests.support.browser import Browsing
 
 # How long an example takes says something of the machine, and of what else runs on it.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -77,6 +80,15 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
         # What cannot be imported says so when it is collected.
         with suppress(Exception, pytest.skip.Exception):
             importlib.import_module(".".join(name.parts))
+
+
+@pytest.fixture(scope="module")
+def browsing() -> Iterator[Browsing]:
+    """One browser for all tests of a module; longer than that its event loop would be in the way of others."""
+    from tests.support.browser import Browsing
+
+    with Browsing.begun() as begun:
+        yield begun
 
 
 @pytest.hookimpl(trylast=True)
