@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,6 @@ from tests.support.vaults import make_manifest, stamp
 NAME = "new_SAEHD"
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=x onerror=alert(2)>"
 LONG = "ten thousand " * 769
-
-
-@pytest.fixture(scope="module")
-def browsing() -> Iterator[Browsing]:
-    with Browsing.begun() as begun:
-        yield begun
 
 
 @pytest.fixture(scope="module")

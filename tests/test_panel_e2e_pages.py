@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ from tests.support.trainer import make_model
 
 NAME = "new_SAEHD"
 HOSTILE = '<script>alert(1)</script> "quoted" & <img src=x onerror=alert(2)>'
-
-
-@pytest.fixture(scope="module")
-def browsing() -> Iterator[Browsing]:
-    with Browsing.begun() as begun:
-        yield begun
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from casvault import api
 from tests.support.browser import Browsing, Visit
 
 NAMES = ("first", "second", "third")
-
-
-@pytest.fixture(scope="module")
-def browsing() -> Iterator[Browsing]:
-    with Browsing.begun() as begun:
-        yield begun
 
 
 @pytest.fixture

@@ -178,10 +178,10 @@ def check_ended(ended: Any, fault: str, number: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "points"),
     [
-        ("kill", 45),
-        ("crash", 15),
-        ("ENOSPC", 12),
-        ("EIO", 12),
+        ("kill", 20),
+        ("crash", 10),
+        ("ENOSPC", 8),
+        ("EIO", 8),
         pytest.param("kill", ALL, marks=slow),
         pytest.param("crash", ALL, marks=slow),
         pytest.param("ENOSPC", ALL, marks=slow),
@@ -194,7 +194,7 @@ def test_restore(scene: Scene, fault: str, points: int) -> None:
 
 
 @posix
-@pytest.mark.parametrize(("fault", "points"), [("kill", 15), pytest.param("kill", ALL, marks=slow)])
+@pytest.mark.parametrize(("fault", "points"), [("kill", 8), pytest.param("kill", ALL, marks=slow)])
 def test_undo(scene: Scene, fault: str, points: int) -> None:
     def prepared() -> Path:
         place = scene.fresh()
@@ -258,11 +258,11 @@ def test_init(scene: Scene, tmp_path: Path, fault: str, points: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "points"),
     [
-        ("kill", 25),
-        ("crash", 8),
-        ("ENOSPC", 8),
-        ("EIO", 8),
-        ("EACCES", 8),
+        ("kill", 10),
+        ("crash", 6),
+        ("ENOSPC", 6),
+        ("EIO", 6),
+        ("EACCES", 6),
         *(pytest.param(fault, ALL, marks=slow) for fault in ("kill", "crash", "ENOSPC", "EIO", "EACCES")),
     ],
 )
