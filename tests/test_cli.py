@@ -213,10 +213,12 @@ def test_exit_1_for_a_half_saved_model(model: SampleModel, tmp_path: Path) -> No
 
 
 _WAITING = """
-import sys
+import signal, sys
 from casvault.cli.main import run
 from casvault.progress import Progress
 
+# A run of the tests in the background hands on that it ignores this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 Progress.message = lambda self, text: open("waiting", "w").close()
 run(sys.argv[1:])
 """
@@ -234,7 +236,10 @@ def test_exit_130_when_interrupted(two: SampleModel, tmp_path: Path, number: sig
         while not (tmp_path / "waiting").exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, ""), err
     assert err.strip() == "casvault: interrupted; nothing is half-done."
     assert tree(tmp_path, "workspace") == before

@@ -82,8 +82,8 @@ def test_what_goes_wrong_with_it_is_told(command: str, wrong: str | None) -> Non
 
 def test_a_long_text_and_a_large_output_are_no_trouble(capfd: pytest.CaptureFixture[str]) -> None:
     hook = Hook("printf %200000d 1; printf $CASVAULT_TEXT | wc -c", "")
-    hook.run(Event("error", "m", "x" * 10_000_000))
-    assert wait(hook) == [None]
+    ended = hook.run(Event("error", "m", "x" * 10_000_000))
+    assert [*ended, *wait(hook)] == [None]
     told = capfd.readouterr()
     assert told.out == "", "what it prints would be taken for the watch's own lines"
     assert told.err.split()[-1].lstrip("0").endswith("2000")
