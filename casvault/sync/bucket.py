@@ -19,7 +19,7 @@ from contextlib import suppress
 from itertools import islice
 
 from casvault.backends.bucket import BucketBackend
-from casvault.digest import is_digest
+from casvault.digest import digest_of, is_digest
 from casvault.errors import BadManifest, BrokenLink, DamageError, MissingObject, NotFound, NoVault
 from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
@@ -62,7 +62,9 @@ def bucket_vault(backend: BucketBackend, near: Vault | None, *, make: bool, thre
     vault = Vault(backend, config, None, threads)
     vault.objects = BucketObjects(backend, near.objects if near is not None else None)
     if near is not None:
-        vault.index = HeadIndex(backend, near.backend, f"cache/remote-{config.uuid}")
+        # Its place too: one bucket that says it is the vault of another must not speak for that.
+        place = digest_of(f"{backend.title}\n{config.uuid}".encode())[:16]
+        vault.index = HeadIndex(backend, near.backend, f"cache/remote-{place}")
     else:
         from casvault.backends import MemoryBackend
 
