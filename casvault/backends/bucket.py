@@ -88,9 +88,13 @@ class BucketBackend(Backend):
         """Begin a batch; how many blobs are sent at once is told by their sizes."""
         return _BucketBatch(self)
 
-    def close(self) -> None:
-        """End the workers; the request that one is at is finished first, and is not tried again."""
+    def give_up(self) -> None:
+        """Begin no request any more, and try none again; what is asked for from now on raises BrokenLink."""
         self._closed.set()
+
+    def close(self) -> None:
+        """End the workers; the request that one is at is finished first."""
+        self.give_up()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 

@@ -235,7 +235,8 @@ class BucketRemote(Remote):
         self._look_anew = True
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers; what is still on its way, after a failure, is not waited for longer than one request."""
+        self.backend.give_up()
         self._local.close()
         self.backend.close()
 

@@ -29,9 +29,11 @@ import pytest
 from casvault import api
 from casvault.errors import BrokenLink, CasvaultError
 from casvault.manifest.manifest import Manifest
+from casvault.manifest.stamp import Stamp
 from casvault.sync import RemoteEntry, SyncOptions, connect, pull, push
 from casvault.sync.bucket import BucketRemote
 from casvault.sync.local import LocalRemote
+from casvault.sync.remote import Wanted
 from tests.reliability.test_cut_link import Check, drifting, saved
 from tests.support.command import clean_environment
 from tests.support.lines import Line
@@ -349,6 +351,39 @@ def test_what_arrived_goes_once(
     # What leans on the one that was hit counts for nothing without it.
     assert 1 <= len(seen) - len(set(seen)) <= 3
     course.end()
+
+
+@pytest.mark.parametrize("store", ["moto"], indirect=True)
+def test_nothing_is_begun_after_the_end(
+    store: Store, link: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casvault.backends.bucket._THREADS", 1)
+    line = Line(tmp_path / "full", threads=2)
+    line.grow(2)
+    course = Course(store, link, line.vault, tmp_path, "push", line.check)
+    begun, ended = list[str](), threading.Event()
+
+    def decide(method: str, path: str, number: int) -> None:
+        if method == "PUT" and "/objects/" in path:
+            begun.append(path)
+            ended.wait(_WAIT)
+
+    link.decide = decide
+    with LocalRemote(line.vault) as here, course.bucket(harmed=True) as there:
+        names = [name for name in line.vault.objects.every() if name.base is None]
+        there.announce(Stamp.new(), {name.digest for name in names})
+        (portion,) = here.read([[Wanted(name) for name in names]])
+        there.put(portion)
+        wait_until(lambda: bool(begun))
+        give_up = there.backend.give_up
+
+        def giving_up() -> None:
+            give_up()
+            ended.set()
+
+        monkeypatch.setattr(there.backend, "give_up", giving_up)
+    assert len(names) > 1
+    assert len(begun) == 1
 
 
 @pytest.mark.slow

@@ -147,7 +147,8 @@ def bucket_pushes(root: Path, store: Store, name: str, rounds: int, seed: int, *
     with soak.campaign(what + (", some killed" if killing else "")) as figures:
         for number in range(rounds):
             bucket = Bucket(line, root / str(number), store, chosen)
-            words = ("push", "home", "--json")
+            # Slow enough that some collections fall in its midst.
+            words = ("push", "home", "--limit-rate", "150kB", "--json")
             working = [command(sender, *words, program=_IMPATIENT) for sender in bucket.senders]
             if killing:
                 # One is cut off somewhere, and does it again.
@@ -158,7 +159,7 @@ def bucket_pushes(root: Path, store: Store, name: str, rounds: int, seed: int, *
                 working[1] = command(bucket.senders[1], *words, program=_IMPATIENT)
             while any(process.poll() is None for process in working):
                 collector = command(
-                    bucket.third, "--remote", "home", "gc", "--grace", "0s", "--json", program=_IMPATIENT
+                    bucket.third, "--remote", "home", "gc", "--grace", "0m", "--json", program=_IMPATIENT
                 )
                 if killing and chosen.random() < 0.5:
                     with contextlib.suppress(subprocess.TimeoutExpired):
