@@ -82,16 +82,16 @@ def test_pushed_and_pulled_into_a_fresh_vault(server: Sshd, far: api.Vault, tmp_
 def test_a_shell_that_talks_is_one_sentence(server: Sshd, far: api.Vault) -> None:
     server.noise.write_text("Welcome to the \x1b[31mGPU cloud!\nYour balance is low.\n")
     with pytest.raises(RemoteError, match=r"it said 'Welcome to the .*GPU cloud!'"):
-        connect(entry(server, far))
+        connect(entry(server, far)).ready()
 
 
 def test_what_ssh_says_is_passed_on(server: Sshd, far: api.Vault, tmp_path: Path) -> None:
     with pytest.raises(RemoteError, match=r"not found.*--program"):
-        connect(RemoteEntry("far", server.url(tmp_path), "no-such-casvault"))
+        connect(RemoteEntry("far", server.url(tmp_path), "no-such-casvault")).ready()
     with pytest.raises(RemoteError, match="there is no vault at"):
-        connect(RemoteEntry("far", server.url(tmp_path / "nothing"), str(server.program)))
+        connect(RemoteEntry("far", server.url(tmp_path / "nothing"), str(server.program))).ready()
     with pytest.raises(RemoteError, match=r"refused|closed|reset"):
-        connect(RemoteEntry("far", "ssh://127.0.0.1:1/srv/v"))
+        connect(RemoteEntry("far", "ssh://127.0.0.1:1/srv/v")).ready()
 
 
 def test_no_ssh_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

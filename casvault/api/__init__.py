@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
-from casvault.api.locating import find_again, find_vault, models_at, models_near, path_to, place_for_vault
-from casvault.api.remote_vault import RemoteVault
 from casvault.api.restoring import Restoring
 from casvault.api.syncing import Syncing
 from casvault.api.taking import Taking
-from casvault.capture import Patience
 from casvault.manifest.label import check_name, check_notes
-from casvault.manifest.manifest import Manifest
-from casvault.models import Model, Trainer
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
 
 if TYPE_CHECKING:
+    from casvault.api.locating import find_again, find_vault, models_at, models_near, path_to, place_for_vault
+    from casvault.api.remote_vault import RemoteVault
+    from casvault.capture import Patience
     from casvault.check import LastChecked, VerifyResult
     from casvault.delete import DeleteResult
     from casvault.diff import Diff
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     from casvault.gc import GcResult
     from casvault.health.examine import Health
     from casvault.history import LossHistory
+    from casvault.manifest.manifest import Manifest
+    from casvault.models import Model, Trainer
     from casvault.prune import PrunePlan, Rules
     from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
     from casvault.snapshot import SnapshotResult
@@ -104,8 +104,12 @@ _HOMES = {
     "Health": "casvault.health.examine",
     "LastChecked": "casvault.check",
     "LossHistory": "casvault.history",
+    "Manifest": "casvault.manifest.manifest",
+    "Model": "casvault.models",
+    "Patience": "casvault.capture",
     "PrunePlan": "casvault.prune",
     "RemoteEntry": "casvault.sync",
+    "RemoteVault": "casvault.api.remote_vault",
     "RestoreOptions": "casvault.restore",
     "RestorePlan": "casvault.restore",
     "RestoreResult": "casvault.restore",
@@ -117,11 +121,15 @@ _HOMES = {
     "SyncResult": "casvault.sync",
     "TensorChange": "casvault.diff.report",
     "ThinResult": "casvault.thin",
+    "Trainer": "casvault.models",
     "Usage": "casvault.usage.usage",
     "ValueChange": "casvault.diff.report",
     "VaultUsage": "casvault.usage.usage",
     "VerifyResult": "casvault.check",
     "Watcher": "casvault.watch",
+    **dict.fromkeys(
+        ("find_again", "find_vault", "models_at", "models_near", "path_to", "place_for_vault"), "casvault.api.locating"
+    ),
 }
 """What is loaded when it is asked for: few commands need more than one of them."""
 

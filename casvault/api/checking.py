@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
-from casvault.models.losses import LOSS_WINDOW
 from casvault.progress import Progress
 
 if TYPE_CHECKING:
@@ -84,13 +83,14 @@ class Checking(Finding):
         first: int | None = None,
         last: int | None = None,
         points: int = 1000,
-        window: int = LOSS_WINDOW,
+        window: int | None = None,
     ) -> LossHistory:
         """Return the losses of a snapshot, or of a live model, between two iterations, in at most ``points`` points.
 
-        Each has the lowest and the highest loss, and the mean over ``window`` iterations. A model without a history is
-        no error. Raises NotFound, AmbiguousError, UsageError, DamageError, StorageError.
+        Each has the lowest and the highest loss, and the mean over ``window`` iterations, by default 100. A model
+        without a history is no error. Raises NotFound, AmbiguousError, UsageError, DamageError, StorageError.
         """
         from casvault.history import losses
+        from casvault.models.losses import LOSS_WINDOW
 
-        return losses(self, what, first, last, points, window)
+        return losses(self, what, first, last, points, LOSS_WINDOW if window is None else window)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
-from casvault.models import Model, Trainer, find_trainers
-from casvault.vault.fingerprint import fingerprint
 from casvault.vault.head import Head
 from casvault.vault.interrupted import pointers
-from casvault.vault.places import all_in_place, models_at, only
 from casvault.vault.references import heads_of_model, resolve_snapshot
 from casvault.vault.vault import Vault as StoredVault
 
 if TYPE_CHECKING:
+    from casvault.manifest.manifest import Manifest
+    from casvault.models import Model, Trainer
     from casvault.snapshot.status import Status
 
 __all__ = ["Finding", "path_or_none"]
@@ -55,6 +53,8 @@ class Finding(StoredVault):
 
     def trainers(self, model: str | Path | Model) -> tuple[Trainer, ...] | None:
         """Return the processes that may be training ``model``; None where that cannot be known."""
+        from casvault.models import find_trainers
+
         return find_trainers(self._model(model))
 
     def fingerprint(self, *models: Model) -> str:
@@ -62,6 +62,8 @@ class Finding(StoredVault):
 
         Reads names and times only. Raises StorageError.
         """
+        from casvault.vault.fingerprint import fingerprint
+
         return fingerprint(self, models)
 
     def finish_interrupted(self) -> list[str]:
@@ -74,13 +76,20 @@ class Finding(StoredVault):
 
     def models(self, model: str | Path, name: str | None = None) -> list[Model]:
         """Return the live models that ``model`` stands for: a path as for `snapshot`, or the name of a known one."""
+        from casvault.vault.places import models_at
+
         return models_at(self, model, name)
 
     def live_models(self) -> list[Model]:
         """Return the models that have snapshots and are in their places."""
+        from casvault.vault.places import all_in_place
+
         return all_in_place(self)
 
     def _model(self, model: str | Path | Model) -> Model:
+        from casvault.models import Model
+        from casvault.vault.places import only
+
         return model if isinstance(model, Model) else only(model, self.models(model))
 
     def _id(self, reference: str) -> str:

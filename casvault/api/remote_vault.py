@@ -11,23 +11,19 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from casvault.delete import undelete
 from casvault.errors import CasvaultError, DamageError, NotFound, RemoteConflict, UsageError
 from casvault.manifest.manifest import Manifest
 from casvault.progress import Progress
-from casvault.restore import RestoreOptions, RestorePlan, RestoreResult, finish_interrupted, plan_restore, restore
-from casvault.sync import RemoteEntry, SyncOptions, pull, reach
-from casvault.sync.local import LocalRemote
-from casvault.sync.remote import State
-from casvault.sync.revive import revive
-from casvault.sync.transfer import SyncResult
-from casvault.usage.usage import Usage
+from casvault.sync import RemoteEntry, SyncOptions, SyncResult, reach
 from casvault.vault.head import Head
 from casvault.vault.references import is_model_name, resolve_snapshot
 from casvault.vault.vault import Vault
 
 if TYPE_CHECKING:
     from casvault.gc.bucket import BucketGcResult
+    from casvault.restore import RestoreOptions, RestorePlan, RestoreResult
+    from casvault.sync.remote import State
+    from casvault.usage.usage import Usage
 
 __all__ = ["RemoteVault"]
 
@@ -109,6 +105,8 @@ class RemoteVault:
 
     def plan_restore(self, reference: str, options: RestoreOptions | None = None) -> RestorePlan:
         """Return what `restore` would do here, without doing it and without bringing any data over."""
+        from casvault.restore import RestoreOptions, plan_restore
+
         wanted, head = options or RestoreOptions(), self.find(reference)
         manifest = self.show(head.id)
         return plan_restore(self._vault, head, wanted.to, wanted.as_name, wanted.allow_incomplete, manifest=manifest)
@@ -119,6 +117,9 @@ class RemoteVault:
         One that was deleted here comes back: it was asked for. Raises NotFound, AmbiguousError, RemoteConflict,
         DamageError, Locked, NoSpace, StorageError, Cancelled.
         """
+        from casvault.sync import pull
+        from casvault.sync.local import LocalRemote
+
         head = self.find(reference)
         _bring_back(self._vault, head)
         options = SyncOptions(snapshots=(head.id,), limit_rate=limit_rate)
@@ -137,6 +138,8 @@ class RemoteVault:
         self, reference: str, options: RestoreOptions | None = None, *, progress: Progress | None = None
     ) -> RestoreResult:
         """Bring one snapshot over, and restore it here; raises what `fetch` and `Vault.restore` raise."""
+        from casvault.restore import finish_interrupted, restore
+
         finish_interrupted(self._vault)
         # What cannot be done is told before anything is brought over.
         plan = self.plan_restore(reference, options)
@@ -167,6 +170,9 @@ class RemoteVault:
 
 def _bring_back(vault: Vault, head: Head) -> None:
     """Let a snapshot come back that was deleted here."""
+    from casvault.delete import undelete
+    from casvault.sync.revive import revive
+
     try:
         if any(one.id == head.id and one.label.deleted for one in vault.heads(deleted=True)):
             undelete(vault, head.id)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
 from casvault.progress import Progress
-from casvault.vault.places import place_of
 
 if TYPE_CHECKING:
     from casvault.export import ExportResult
@@ -45,6 +44,7 @@ class Restoring(Finding):
         runs; raises NotFound and what `restore` raises.
         """
         from casvault.restore.undo import undo
+        from casvault.vault.places import place_of
 
         self.finish_interrupted()
         return undo(self, place_of(self, model), progress, force=force)
@@ -52,6 +52,7 @@ class Restoring(Finding):
     def plan_undo(self, model: str | Path) -> RestorePlan:
         """Return what `undo` would do, without doing it."""
         from casvault.restore.undo import plan_undo
+        from casvault.vault.places import place_of
 
         return plan_undo(self, place_of(self, model))
 

@@ -5,29 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from casvault.api.finding import Finding
-from casvault.api.remote_vault import RemoteVault
 from casvault.errors import UsageError
 from casvault.progress import Progress
-from casvault.sync import (
-    Comparison,
-    Exchange,
-    RemoteEntry,
-    Remotes,
-    SyncOptions,
-    SyncResult,
-    compare,
-    examine,
-    pull,
-    push,
-    reach,
-    sync,
-)
-from casvault.sync.local import LocalRemote
-from casvault.sync.remote import Remote
-from casvault.sync.remotes import DEFAULT_PROGRAM
+from casvault.sync.remotes import DEFAULT_PROGRAM, RemoteEntry, Remotes
+
+if TYPE_CHECKING:
+    from casvault.api.remote_vault import RemoteVault
+    from casvault.sync import Comparison, Exchange, SyncOptions, SyncResult
+    from casvault.sync.remote import Remote
 
 __all__ = ["RemoteCheck", "Syncing"]
 
@@ -80,6 +68,8 @@ class Syncing(Finding):
 
     def check_remote(self, remote: str) -> RemoteCheck:
         """Connect to a remote and look what answers, and what can be done in a bucket; raises NotFound, UsageError."""
+        from casvault.sync import examine
+
         entry = Remotes(self).find(remote)
         found = examine(entry, self)
         return RemoteCheck(entry, found.uuid, found.snapshots, found.can, found.cannot)
@@ -91,6 +81,8 @@ class Syncing(Finding):
         NotFound, UsageError, Cancelled.
         """
         with self._reach(remote, make=True) as (entry, here, there):
+            from casvault.sync import compare
+
             return compare(here, there, entry.name, sizes=sizes, progress=progress)
 
     def remote(self, remote: str) -> RemoteVault:
@@ -98,6 +90,8 @@ class Syncing(Finding):
 
         It is connected to, and closed as a context manager is. Raises NotFound, UsageError.
         """
+        from casvault.api.remote_vault import RemoteVault
+
         return RemoteVault(self, remote)
 
     def push(
@@ -119,6 +113,8 @@ class Syncing(Finding):
         """
         options = _options(references, model, latest, delete, dry_run, limit_rate)
         with self._reach(remote, make=True) as (_, here, there):
+            from casvault.sync import push
+
             return push(here, there, options, progress)
 
     def pull(
@@ -135,6 +131,8 @@ class Syncing(Finding):
         """Bring snapshots from a remote; as `push`, and raises what that raises."""
         options = _options(references, model, latest, delete, dry_run, limit_rate)
         with self._reach(remote) as (_, here, there):
+            from casvault.sync import pull
+
             return pull(here, there, options, progress)
 
     def sync(
@@ -150,14 +148,22 @@ class Syncing(Finding):
         """Push, then pull; raises what `push` raises."""
         options = _options((), model, False, delete, dry_run, limit_rate)
         with self._reach(remote, make=True) as (_, here, there):
+            from casvault.sync import Exchange, sync
+
             return Exchange(*sync(here, there, options, progress))
 
     @contextmanager
     def _reach(self, remote: str, *, make: bool = False) -> Iterator[tuple[RemoteEntry, Remote, Remote]]:
         """Yield what ``remote`` names, this vault and that one as ends of a transfer."""
+        from casvault.sync import reach
+
         entry, there = reach(self, remote, make=make)
-        with there, LocalRemote(self) as here:
-            yield entry, here, there
+        with there:
+            # While it logs in: most of what a transfer needs is loaded meanwhile.
+            from casvault.sync.local import LocalRemote
+
+            with LocalRemote(self) as here:
+                yield entry, here, there
 
 
 def _options(
@@ -166,6 +172,8 @@ def _options(
     """Gather what travels; raises UsageError for what excludes each other."""
     if references and (latest or model is not None):
         raise UsageError("snapshots that are named, --latest and --model exclude each other; MODEL@latest names both.")
+    from casvault.sync import SyncOptions
+
     if limit_rate is not None and limit_rate < _SLOWEST:
         raise UsageError("a limit of the rate is a size per second, at least 1kiB.")
     return SyncOptions(references, model, latest, delete, dry_run, limit_rate)

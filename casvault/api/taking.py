@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding, path_or_none
-from casvault.capture import Patience
 from casvault.errors import Cancelled, CasvaultError
-from casvault.models import Model, find_again
 from casvault.progress import Progress
 from casvault.prune.rules import RETENTION, Rules
-from casvault.vault.places import only
 
 if TYPE_CHECKING:
+    from casvault.capture import Patience
     from casvault.importing import ImportPlan, ImportResult
+    from casvault.models import Model
     from casvault.snapshot import Annotation, SnapshotResult
     from casvault.watch import Event, Rhythm, Watcher
 
@@ -49,6 +48,7 @@ class Taking(Finding):
         Raises NotFound, AmbiguousError, UsageError, IncompleteSave, NoSpace, StorageError, Locked.
         """
         from casvault.snapshot import Annotation
+        from casvault.vault.places import only
 
         self.finish_interrupted()
         annotation = Annotation(name, notes, iteration=iteration, loss=loss, meta=meta, preview=path_or_none(preview))
@@ -97,6 +97,8 @@ class Taking(Finding):
         progress: Progress | None,
         read_all: bool,
     ) -> SnapshotResult:
+        from casvault.capture import Patience
+        from casvault.models import find_again
         from casvault.snapshot import take
 
         return take(self, lambda: find_again(model), annotation, patience or Patience(), progress, read_all=read_all)

@@ -6,13 +6,27 @@ that is never an error. What they hold back from a caller is bounded in time and
 
 from __future__ import annotations
 
-from casvault.files.source import ByteSource
-from casvault.formats.pickles import float_rows, load_plain, scan_pickle
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from casvault.formats.region import ITEM_SIZES, Region
-from casvault.formats.tidy import tidy
-from casvault.formats.values import FloatRows, Tensor
+
+if TYPE_CHECKING:
+    from casvault.files.source import ByteSource
+    from casvault.formats.pickles import float_rows, load_plain
+    from casvault.formats.values import FloatRows, Tensor
 
 __all__ = ["ITEM_SIZES", "FloatRows", "Region", "Tensor", "float_rows", "load_plain", "scan"]
+
+
+# Whoever reads a manifest needs to know what a region is, and none of the scanners.
+_HOMES = {"FloatRows": "values", "Tensor": "values", "float_rows": "pickles", "load_plain": "pickles"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"casvault.formats.{_HOMES[name]}"), name)
 
 
 def scan(source: ByteSource) -> list[Region]:
@@ -21,6 +35,8 @@ def scan(source: ByteSource) -> list[Region]:
     The regions are inside the file, do not overlap, stand in the order of their offsets and have unique
     names of at most 500 printable characters. Never raises: what cannot be understood has no regions.
     """
+    from casvault.formats.tidy import tidy
+
     try:
         return tidy(_find(source), source.size)
     except Exception:  # noqa: BLE001 - a hint that cannot be had, for whatever reason, must not stop a snapshot
@@ -35,6 +51,8 @@ def _find(source: ByteSource) -> list[Region]:
     if safetensors.header_length(start, source.size) is not None:
         return safetensors.scan_safetensors(source)
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        from casvault.formats.pickles import scan_pickle
+
         return scan_pickle(source)
     if start.startswith(numpy_files.MAGIC):
         return numpy_files.scan_npy(source)

@@ -16,11 +16,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from math import inf
 
-from casvault.codecs import Bytes, codec_of
+from casvault.codecs import CODEC_IDS, Bytes, codec_of
 from casvault.digest import digest_of, is_digest
 from casvault.errors import DamageError, FormatError, MissingObject
 from casvault.objects import Frame, ObjectGraph, ObjectName, ObjectStore
@@ -28,7 +27,7 @@ from casvault.sync.recent import Recent
 from casvault.sync.remote import Arrival
 from casvault.vault.vault import Vault
 
-__all__ = ["Arrivals", "graph_of"]
+__all__ = ["Arrivals", "graph_of", "load_decoders"]
 
 _FLUSH_THREADS = 8
 _ROOM = 32 << 20
@@ -57,6 +56,17 @@ def graph_of(objects: ObjectStore, digests: Iterable[str]) -> ObjectGraph:
     return ObjectGraph(names)
 
 
+def load_decoders() -> None:
+    """Begin to load what objects are decoded with, since some are on their way: it takes as long as many of them."""
+
+    def work() -> None:
+        # Those that meet numbers: the others are loaded in no time.
+        for name in ("turned-planes", "delta", "rank-one"):
+            codec_of(CODEC_IDS[name])
+
+    threading.Thread(target=work, name="casvault load", daemon=True).start()
+
+
 class Arrivals:
     """Takes objects into one vault; ``put`` and ``settle`` are for one thread."""
 
@@ -72,6 +82,8 @@ class Arrivals:
         self._failure: BaseException | None = None
         self._changed = threading.Condition()
         if self._several:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._decoders = ThreadPoolExecutor(vault.threads, "decode")
             # Of one thread each: what is written keeps the order in which it came.
             self._checker = ThreadPoolExecutor(1, "check")

@@ -20,7 +20,7 @@ from itertools import islice
 
 from casvault.backends.bucket import BucketBackend
 from casvault.digest import digest_of, is_digest
-from casvault.errors import BadManifest, BrokenLink, DamageError, MissingObject, NotFound, NoVault
+from casvault.errors import BadManifest, BrokenLink, CasvaultError, DamageError, MissingObject, NotFound, NoVault
 from casvault.manifest.label import Label
 from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
@@ -29,11 +29,11 @@ from casvault.objects.store import MAX_STORED
 from casvault.progress import Progress
 from casvault.sync.listing import BucketObjects
 from casvault.sync.local import LocalRemote
-from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
+from casvault.sync.remote import Arrival, Commit, Documents, Outcome, Remote, Standing, State, Wanted
 from casvault.usage.usage import Usage, usage
 from casvault.vault.config import CONFIG, MAX_CONFIG, VaultConfig
 from casvault.vault.head import Head
-from casvault.vault.heads import HeadIndex
+from casvault.vault.heads import LABELS, SNAPSHOTS, HeadIndex
 from casvault.vault.pending import LIFETIME, PENDING, Pending
 from casvault.vault.sweeps import LIFE, clocks, seconds_since, sweeps_in
 from casvault.vault.vault import README, README_NAME, Vault
@@ -122,6 +122,13 @@ class BucketRemote(Remote):
     def label(self, id: str, stamp: str) -> bytes:
         """Return the document of a label as it is stored."""
         return _checked(lambda: self._local.label(id, stamp), lambda data: Label.parse(data, f"{id}.{stamp}"))
+
+    def documents(self, wanted: Sequence[tuple[str, str | None]]) -> list[Documents | CasvaultError]:
+        """Return manifests and labels, asked for many at once."""
+        names = [f"{SNAPSHOTS}/{id}.json" for id, _ in wanted]
+        names += [f"{LABELS}/{id}.{stamp}.json" for id, stamp in wanted if stamp is not None]
+        self.backend.ahead(names)
+        return super().documents(wanted)
 
     def closure(self, digests: Collection[str]) -> list[ObjectName]:
         """Return the objects that give these chunks and all their bases, bases first."""

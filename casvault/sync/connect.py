@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casvault.errors import NoVault
-from casvault.sync.local import LocalRemote
-from casvault.sync.remote import Remote
 from casvault.sync.remotes import RemoteEntry
 from casvault.vault.vault import VAULT_FOLDER, Vault, default_threads, open_vault
+
+if TYPE_CHECKING:
+    from casvault.sync.remote import Remote
 
 __all__ = ["connect"]
 
@@ -26,6 +28,8 @@ def connect(entry: RemoteEntry, threads: int | None = None, near: Vault | None =
         from casvault.sync.ssh import connect_by_ssh
 
         return connect_by_ssh(address, entry.program)
+    from casvault.sync.local import LocalRemote
+
     path = Path(address.path)
     if not (path / "vault.json").exists() and (path / VAULT_FOLDER / "vault.json").is_file():
         path = path / VAULT_FOLDER

@@ -5,19 +5,18 @@ Owns the invariant that whatever comes back is checked or ends the transfer with
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from casvault import errors
 from casvault.codecs import Bytes
 from casvault.errors import BrokenLink, CasvaultError, DamageError, RemoteError
 from casvault.objects import ObjectName
-from casvault.sync.accounts import usage_from
-from casvault.sync.channel import Channel, End, Link
+from casvault.sync.channel import End, Link
+from casvault.sync.conversation import Conversation
 from casvault.sync.frames import (
-    GREETING,
+    SLOTS,
     Frame,
     pack_arrivals,
     pack_digests,
@@ -25,38 +24,49 @@ from casvault.sync.frames import (
     unpack_digests,
     unpack_names,
 )
-from casvault.sync.remote import Arrival, Commit, Outcome, Remote, Standing, State, Wanted
-from casvault.sync.server import SLOTS
-from casvault.sync.states import state_of
-from casvault.usage.usage import Usage
-from casvault.vault.head import Head
+from casvault.sync.remote import Arrival, Commit, Documents, Outcome, Remote, Standing, State, Wanted
+
+if TYPE_CHECKING:
+    from casvault.usage.usage import Usage
+    from casvault.vault.head import Head
 
 __all__ = ["FarRemote"]
 
 _AHEAD = 2
 """Portions that are asked for before the one that is being read."""
 
-_MOST_PARTS = 100
 _UNHEARD = 2
 """Portions that were sent before it is heard what became of the first."""
 
-_PASSED_ON = ("BadManifest", "DamageError", "Locked", "MissingObject", "NoSpace", "NotFound", "StorageError")
-_MAX_DEPTH = 64
+_DOCUMENTS = 8
+"""Snapshots whose documents are asked for at once: so few questions fit into any pipe, whoever does not read."""
 
 
-class FarRemote(Remote):
+class FarRemote(Conversation, Remote):
     """The vault that answers at the other end of what ``dial`` returns.
 
-    Raises RemoteError where there is no vault that speaks this protocol.
+    Raises RemoteError where there is no vault that speaks this protocol: at once, or, where it need not ``wait``, when
+    it is first asked something.
     """
 
-    def __init__(self, dial: Callable[[], Link], title: str) -> None:
-        self.title = title
-        self._dial = dial
+    def __init__(self, dial: Callable[[], Link], title: str, *, wait: bool = True) -> None:
         self._before = 0
         self._part: tuple[ObjectName, Bytes] | None = None
-        self._slot = random.choice(SLOTS)
-        self._connect(again=False)
+        super().__init__(dial, title, SLOTS[os.urandom(1)[0] % len(SLOTS)], ahead=not wait)
+        if wait:
+            self.ready()
+
+    @property
+    def uuid(self) -> str:  # type: ignore[override]
+        """The id of the vault there."""
+        self.ready()
+        return self._uuid
+
+    @property
+    def max_depth(self) -> int:  # type: ignore[override]
+        """How many bases may stand behind an object there."""
+        self.ready()
+        return self._max_depth
 
     @property
     def wire_bytes(self) -> int:
@@ -70,23 +80,31 @@ class FarRemote(Remote):
 
     def reconnect(self) -> None:
         """Reach it anew where the connection broke."""
-        if not self._channel.broken:
+        if not self._channel.broken and self._lost is None:
             return
-        uuid = self.uuid
+        uuid = self._uuid
         self._before += self._channel.moved
         self._part = self._link.wire.part or self._part
         self.close()
         try:
             self._connect(again=True)
+            self.ready()
         except RemoteError as error:
             # It was there a moment ago: the next try may be luckier.
             raise BrokenLink(str(error)) from error
-        if self.uuid != uuid:
+        if self._uuid != uuid:
             raise RemoteError(f"{self.title}: another vault answers there now.")
 
     def state(self) -> State:
         """Return which snapshots and labels there are."""
-        self._send({"do": "state"})
+        from casvault.sync.states import state_of
+
+        self.ready()
+        if self._state_asked:
+            self._state_asked = False
+        else:
+            self._quiet()
+            self._send({"do": "state"})
 
         def rows() -> Iterator[tuple[dict[str, Any], int]]:
             while True:
@@ -118,8 +136,46 @@ class FarRemote(Remote):
             seen.add(name.digest)
         return names
 
+    def documents(self, wanted: Sequence[tuple[str, str | None]]) -> list[Documents | CasvaultError]:
+        """Return manifests and labels, or what each raises."""
+        found: list[Documents | CasvaultError] = []
+        self._quiet()
+        for start in range(0, len(wanted), _DOCUMENTS):
+            lot = wanted[start : start + _DOCUMENTS]
+            for id, stamp in lot:
+                self._send({"do": "manifest", "id": id})
+                if stamp is not None:
+                    self._send({"do": "label", "id": id, "stamp": stamp})
+            for _, stamp in lot:
+                answers = [self._answer() for _ in range(1 if stamp is None else 2)]
+                errors = [one for one in answers if not isinstance(one, Frame)]
+                bodies = [bytes(one.body) for one in answers if isinstance(one, Frame)]
+                found.append(errors[0] if errors else Documents(bodies[0], bodies[1] if stamp is not None else None))
+        return found
+
+    def prepare(self, id: str, digests: Collection[str], done: str | None, asked: Collection[str]) -> Standing:
+        """Announce, withdraw and ask at once."""
+        self._quiet()
+        self._send({"do": "announce", "id": id}, [pack_digests(sorted(digests))])
+        if done is not None:
+            self._send({"do": "withdraw", "id": done})
+        self._send({"do": "standing"}, [pack_digests(sorted(asked))])
+        answers = self._answers(2 if done is None else 3)
+        return self._standing(answers[-1])
+
+    def conclude(self, commit: Commit, digests: Collection[str]) -> tuple[Outcome, Standing]:
+        """Settle, commit and ask at once, while what was put is still being checked."""
+        self._drop_stale()
+        self._send({"do": "settle"})
+        self._send(*_committing(commit))
+        self._send({"do": "standing"}, [pack_digests(sorted(digests))])
+        unheard, self._unheard = self._unheard, 0
+        answers = self._answers(unheard + 3)
+        return self._outcome(answers[-2]), self._standing(answers[-1])
+
     def read(self, portions: Iterable[Sequence[Wanted]]) -> Generator[list[Arrival], None, None]:
         """Yield objects as they come; the next portions are on their way meanwhile. To be closed by who stops early."""
+        self._quiet()
         waiting = iter(portions)
         under_way = 0
         try:
@@ -151,7 +207,9 @@ class FarRemote(Remote):
 
     def standing(self, digests: Collection[str]) -> Standing:
         """Tell which of these chunks can be had there."""
-        frame = self._ask({"do": "standing"}, [pack_digests(sorted(digests))])
+        return self._standing(self._ask({"do": "standing"}, [pack_digests(sorted(digests))]))
+
+    def _standing(self, frame: Frame) -> Standing:
         alone = frame.head.get("alone")
         if type(alone) is not int or alone < 0 or (len(frame.body) - 32 * alone) % 33 or len(frame.body) < 32 * alone:
             raise self._failed(RemoteError("an answer does not add up."))
@@ -163,6 +221,7 @@ class FarRemote(Remote):
     def put(self, portion: Sequence[Arrival]) -> None:
         """Send objects; while they are checked and written there, the next ones can be sent."""
         self._hear(_UNHEARD)
+        self._drop_stale()
         had = []
         for number, arrival in enumerate(portion):
             size = self._parts.pop(arrival.name, 0)
@@ -177,8 +236,7 @@ class FarRemote(Remote):
 
     def commit(self, commit: Commit) -> Outcome:
         """Have the snapshot made real."""
-        head = {"do": "commit", "id": commit.id, "stamp": commit.stamp, "manifest": len(commit.manifest)}
-        return self._outcome(self._ask(head, [commit.manifest, commit.label or b""]))
+        return self._outcome(self._ask(*_committing(commit)))
 
     def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
         """Have a snapshot marked as deleted."""
@@ -186,57 +244,14 @@ class FarRemote(Remote):
 
     def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
         """Have counted there what the vault takes."""
+        from casvault.sync.accounts import usage_from
+
         try:
             found = usage_from(bytes(self._ask({"do": "usage", "ids": list(ids)}).body), {one.id: one for one in heads})
         except RemoteError as error:
             raise self._failed(error) from error
         if ids and list(found.chosen) != list(ids):
             raise self._failed(RemoteError("an answer does not add up."))
-        return found
-
-    def close(self) -> None:
-        """End the connection."""
-        self._channel.close()
-        self._link.close()
-
-    def _connect(self, *, again: bool) -> None:
-        self._stale = self._unheard = 0
-        self._link = self._dial()
-        self._channel = Channel(self._link)
-        try:
-            self._greet()
-            told = self._ask({"do": "begin", "slot": self._slot, "again": again})
-            self._parts = self._parts_of(told.head.get("parts"))
-        except BaseException:
-            self._link.cut()
-            self.close()
-            raise
-
-    def _greet(self) -> None:
-        greeting = self._next()
-        if greeting != GREETING:
-            said = greeting.decode("utf-8", "replace").strip() if isinstance(greeting, bytes) else ""
-            if said.startswith(GREETING.decode()[:-2]):
-                raise self._failed(RemoteError("it speaks another version of the protocol; update both sides."))
-            what = f"it said {said!r} where a vault should answer." if said else "nothing answered."
-            raise self._failed(RemoteError(what))
-        hello = self._receive().head
-        uuid, depth = hello.get("uuid"), hello.get("max_depth")
-        if not isinstance(uuid, str) or len(uuid) > 50 or type(depth) is not int or not 0 <= depth <= _MAX_DEPTH:
-            raise self._failed(RemoteError("it does not say which vault it is."))
-        self.uuid, self.max_depth = uuid, depth
-
-    def _parts_of(self, told: object) -> dict[ObjectName, int]:
-        """Return of which objects the other side has a beginning, and how many bytes."""
-        if not isinstance(told, list) or len(told) > _MOST_PARTS:
-            raise self._failed(RemoteError("what it has begun to receive does not add up."))
-        found = {}
-        for one in told:
-            match one:
-                case [str() as digest, str() | None as base, int() as size, int() as had]:
-                    found[ObjectName(digest, base, size)] = had
-                case _:
-                    raise self._failed(RemoteError("what it has begun to receive does not add up."))
         return found
 
     def _had_here(self, portion: Sequence[Wanted]) -> list[tuple[int, int]]:
@@ -250,57 +265,6 @@ class FarRemote(Remote):
                     return [(number, len(data))]
         return []
 
-    def _ask(self, head: dict[str, Any], pieces: Sequence[Bytes] = ()) -> Frame:
-        self._hear(0)
-        while self._stale:
-            self._stale -= 1
-            while isinstance(self._next(), list):
-                pass
-        self._send(head, pieces)
-        return self._receive()
-
-    def _hear(self, most: int) -> None:
-        """Hear what became of what was put, until at most so many portions are left."""
-        while self._unheard > most:
-            self._unheard -= 1
-            try:
-                self._receive()
-            except BrokenLink:
-                raise
-            except CasvaultError:
-                # What was sent after it failed as well, or belongs to what failed.
-                while self._unheard:
-                    self._unheard -= 1
-                    self._next()
-                raise
-
-    def _send(self, head: dict[str, Any], pieces: Sequence[Bytes] = ()) -> None:
-        try:
-            self._channel.send(head, pieces)
-        except RemoteError as error:
-            raise self._failed(error) from error
-
-    def _next(self) -> bytes | Frame | list[Arrival] | End:
-        try:
-            return self._channel.receive()
-        except RemoteError as error:
-            raise self._failed(error) from error
-
-    def _receive(self) -> Frame:
-        frame = self._next()
-        if not isinstance(frame, Frame) or frame.head.get("error") is not None:
-            raise self._refused(frame)
-        return frame
-
-    def _refused(self, item: object) -> CasvaultError:
-        """Return what an answer that is none says."""
-        text = item.head.get("error") if isinstance(item, Frame) else None
-        if text is None:
-            return self._failed(RemoteError("something was sent that is no part of the protocol."))
-        kind = str(item.head.get("kind")) if isinstance(item, Frame) else ""
-        named: type[CasvaultError] = getattr(errors, kind) if kind in _PASSED_ON else RemoteError
-        return named(f"{self.title}: {str(text)[:500]}")
-
     def _outcome(self, frame: Frame) -> Outcome:
         refused = frame.head.get("refused")
         missing = self._unpacked(unpack_digests, frame.body)
@@ -308,15 +272,8 @@ class FarRemote(Remote):
             tuple(missing), str(refused)[:300] if refused is not None else None, bool(frame.head.get("conflict"))
         )
 
-    def _unpacked(self, unpack: Callable[[Any], list[Any]], what: Any) -> list[Any]:
-        try:
-            return unpack(what)
-        except RemoteError as error:
-            raise self._failed(error) from error
 
-    def _failed(self, error: RemoteError) -> RemoteError:
-        if str(error).startswith(f"{self.title}: "):
-            return error
-        told = self._link.told()
-        way_out = "; `casvault remote add --program PATH` says where casvault is there." if "not found" in told else ""
-        return type(error)(f"{self.title}: {error}{f' What came back: {told}' if told else ''}{way_out}")
+def _committing(commit: Commit) -> tuple[dict[str, Any], list[Bytes]]:
+    """Return the request for a commit."""
+    head = {"do": "commit", "id": commit.id, "stamp": commit.stamp, "manifest": len(commit.manifest)}
+    return head, [commit.manifest, commit.label or b""]

@@ -27,6 +27,7 @@ from casvault.sync.remote import Arrival
 __all__ = [
     "GREETING",
     "MAX_BODY",
+    "SLOTS",
     "Beginning",
     "Frame",
     "Heading",
@@ -41,6 +42,9 @@ __all__ = [
 
 GREETING = b"casvault serve 1\n"
 """What a server says first; another number is another protocol."""
+
+SLOTS = "abcdefghijklmnop"
+"""Callers choose one by lot, so that there are few files to lock; two with the same one just do not wait."""
 
 _LENGTHS = struct.Struct("<II")
 MAX_HEAD = 4 << 20

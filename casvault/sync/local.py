@@ -15,23 +15,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from casvault.codecs import Bytes, encode_in_pieces
+from casvault.codecs import Bytes
 from casvault.digest import digest_of
 from casvault.errors import BadManifest, CasvaultError, MissingObject, NotFound, StorageError
 from casvault.manifest.label import Label
-from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
 from casvault.objects import Frame, ObjectName
 from casvault.objects.store import folder_of
-from casvault.sync.arrivals import Arrivals, graph_of
+from casvault.sync.arrivals import Arrivals, graph_of, load_decoders
 from casvault.sync.remote import Arrival, Commit, Known, Outcome, Remote, Standing, State, Wanted
-from casvault.usage.usage import Usage, usage
 from casvault.vault.head import Head
 from casvault.vault.heads import LABELS, MAX_DOCUMENT, SNAPSHOTS
 from casvault.vault.labels import FoundLabel
 from casvault.vault.pending import Pending
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from casvault.usage.usage import Usage
 
 __all__ = ["LocalRemote", "fingerprint"]
 
@@ -57,6 +59,7 @@ class LocalRemote(Remote):
         self.max_depth = vault.config.max_depth
         self._arrivals: Arrivals | None = None
         self._leaned_on: set[str] | None = None
+        self._announced = False
         self._moved = 0
 
     @property
@@ -110,6 +113,9 @@ class LocalRemote(Remote):
 
     def announce(self, id: str, digests: Collection[str]) -> None:
         """Say which chunks snapshot ``id`` will need; somebody else who brings in the same one may have said others."""
+        if not self._announced and self.vault.threads > 1:
+            load_decoders()
+        self._announced = True
         with self.vault.locks.shared("sync"):
             if len(digests) > _MOST_ANNOUNCED:
                 raise StorageError(f"snapshot {_stamp(id)} is said to need {len(digests):,} chunks, more than one has.")
@@ -149,6 +155,8 @@ class LocalRemote(Remote):
 
     def commit(self, commit: Commit) -> Outcome:
         """Write the label, then the manifest, where all chunks can be had."""
+        from casvault.manifest.manifest import Manifest
+
         manifest = Manifest.parse(commit.manifest, commit.id)
         label = _parsed_label(commit.id, commit.stamp, commit.label)
         if label is not None and label.deleted:
@@ -199,6 +207,8 @@ class LocalRemote(Remote):
 
     def usage(self, ids: Sequence[str], heads: Sequence[Head]) -> Usage:
         """Return what the vault takes."""
+        from casvault.usage.usage import usage
+
         return usage(self.vault, ids)
 
     def close(self) -> None:
@@ -254,6 +264,8 @@ class LocalRemote(Remote):
                 return Arrival(name, self.vault.backend.read(name.blob))
             except NotFound as error:
                 raise MissingObject(f"object {name.digest[:12]} vanished from the vault.") from error
+        from casvault.codecs import encode_in_pieces
+
         plain = self.vault.objects.read(name.digest)
         layout = self.vault.objects.frame(name).layout
         codec, payload = encode_in_pieces(plain, layout)

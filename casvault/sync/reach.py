@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from casvault.sync.connect import connect
-from casvault.sync.remote import Remote
 from casvault.sync.remotes import RemoteEntry, Remotes
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from casvault.sync.remote import Remote
 
 __all__ = ["reach"]
 

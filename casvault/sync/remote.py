@@ -13,17 +13,18 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from casvault.codecs import Bytes, codec_of
-from casvault.digest import digest_of
-from casvault.errors import DamageError, FormatError, MissingObject, UsageError
-from casvault.objects import Frame, ObjectName
-from casvault.progress import Progress
-from casvault.usage.usage import Usage
+from casvault.codecs import Bytes
+from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound, UsageError
+from casvault.objects import ObjectName
 from casvault.vault.head import Head
 
-__all__ = ["Arrival", "Commit", "Known", "Outcome", "Remote", "Standing", "State", "Wanted"]
+if TYPE_CHECKING:
+    from casvault.progress import Progress
+    from casvault.usage.usage import Usage
+
+__all__ = ["Arrival", "Commit", "Documents", "Known", "Outcome", "Remote", "Standing", "State", "Wanted"]
 
 
 class Known(NamedTuple):
@@ -80,6 +81,13 @@ class Commit(NamedTuple):
     label: bytes | None = None
 
 
+class Documents(NamedTuple):
+    """The documents of a snapshot as they are stored: its manifest, and the label that was asked for."""
+
+    manifest: bytes
+    label: bytes | None
+
+
 class Outcome(NamedTuple):
     """What became of a commit: nothing was written where chunks are ``missing``, or where it was ``refused``."""
 
@@ -110,6 +118,9 @@ class Remote(ABC):
     @abstractmethod
     def state(self) -> State:
         """Return which snapshots and labels there are."""
+
+    def ready(self) -> None:  # noqa: B027 - most are at once
+        """Wait until it answers; raises RemoteError where it does not."""
 
     @abstractmethod
     def manifest(self, id: str) -> bytes:
@@ -161,8 +172,40 @@ class Remote(ABC):
     def bury(self, id: str, stamp: str, label: bytes) -> Outcome:
         """Write the label that says that a snapshot was deleted."""
 
+    def documents(self, wanted: Sequence[tuple[str, str | None]]) -> list[Documents | CasvaultError]:
+        """Return what `manifest` and `label` return for each id and stamp, None for no stamp, or what they raise."""
+        found: list[Documents | CasvaultError] = []
+        for id, stamp in wanted:
+            try:
+                found.append(Documents(self.manifest(id), self.label(id, stamp) if stamp is not None else None))
+            except (DamageError, NotFound) as error:
+                found.append(error)
+        return found
+
+    def prepare(self, id: str, digests: Collection[str], done: str | None, asked: Collection[str]) -> Standing:
+        """Announce ``digests`` for ``id``, withdraw what was announced for ``done``, then tell how ``asked`` stand.
+
+        Where there is a link, nothing of it waits for the answer to the one before.
+        """
+        self.announce(id, digests)
+        if done is not None:
+            self.withdraw(done)
+        return self.standing(asked)
+
+    def conclude(self, commit: Commit, digests: Collection[str]) -> tuple[Outcome, Standing]:
+        """Settle, commit, and tell how the ``digests`` stand then; raises what settling raises.
+
+        Where that raises, a commit may have been tried all the same, which looks at every chunk.
+        """
+        self.settle()
+        return self.commit(commit), self.standing(digests)
+
     def chunk(self, digest: str, size: int) -> bytes:
         """Return the plain bytes of one chunk, checked; raises MissingObject, DamageError."""
+        from casvault.codecs import codec_of
+        from casvault.digest import digest_of
+        from casvault.objects import Frame
+
         found = [name for name in self.closure([digest]) if name.digest == digest]
         if not found:
             raise MissingObject(f"{self.title} lacks object {digest[:12]}.")

@@ -20,6 +20,7 @@ from casvault.manifest.stamp import Stamp
 from casvault.objects import ObjectName
 from casvault.sync.frames import (
     GREETING,
+    SLOTS,
     Frame,
     Heading,
     Wire,
@@ -36,7 +37,7 @@ from casvault.sync.states import rows_of
 from casvault.vault.parts import Parts
 from casvault.vault.vault import Vault
 
-__all__ = ["SLOTS", "serve"]
+__all__ = ["serve"]
 
 _DEEPEST = 255
 _LIFE = 10.0
@@ -45,9 +46,6 @@ _LIFE = 10.0
 _LEAVE = 1.0
 _WAIT = 5.0
 """Seconds that a server has to end whose link broke: if it hangs as well, some objects go twice."""
-
-SLOTS = "abcdefghijklmnop"
-"""Callers choose one by lot, so that there are few files to lock; two with the same one just do not wait."""
 
 _LOT = 1 << 20
 """Bytes of objects that are passed on before the rest of their frame has come."""

@@ -11,13 +11,14 @@ import shlex
 import subprocess
 import threading
 from contextlib import suppress
-from typing import IO, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from casvault.errors import RemoteError, UsageError
 from casvault.sync.address import Address
-from casvault.sync.channel import Link
-from casvault.sync.far import FarRemote
-from casvault.sync.frames import Wire
+
+if TYPE_CHECKING:
+    from casvault.sync.channel import Link
+    from casvault.sync.far import FarRemote
 
 __all__ = ["command_for", "connect_by_ssh"]
 
@@ -47,24 +48,36 @@ def command_for(address: Address, program: str) -> list[str]:
 
 
 def connect_by_ssh(address: Address, program: str) -> FarRemote:
-    """Return the vault at an ``ssh://`` address; raises RemoteError with what `ssh` or the far side said."""
+    """Return the vault at an ``ssh://`` address, on its way; raises RemoteError where there is no `ssh`.
+
+    What `ssh` or the far side said is raised by who waits for it: while it logs in, there is something else to be done.
+    """
     command = command_for(address, program)
+    started = [_start(command)]
+    from casvault.sync.channel import Link
+    from casvault.sync.far import FarRemote
 
     def dial() -> Link:
-        try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        except OSError as error:
-            raise RemoteError(f"cannot run {command[0]}: {error.strerror}; ssh:// needs it.") from error
+        process = started.pop() if started else _start(command)
         running = _Ssh(process)
         return Link(running.wire, running.close, process.kill, running.told)
 
-    return FarRemote(dial, address.url)
+    return FarRemote(dial, address.url, wait=False)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except OSError as error:
+        raise RemoteError(f"cannot run {command[0]}: {error.strerror}; ssh:// needs it.") from error
 
 
 class _Ssh:
     """A running `ssh`, and the end of what it complained about."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        from casvault.sync.frames import Wire
+
         self._process = process
         self._said = b""
         assert process.stdin is not None

@@ -12,7 +12,6 @@ from casvault.digest import is_digest
 from casvault.errors import BadManifest, CasvaultError, RemoteError
 from casvault.manifest.document import Fields, write_document
 from casvault.manifest.label import Label
-from casvault.manifest.manifest import Manifest
 from casvault.manifest.stamp import Stamp
 from casvault.sync.remote import Known, State
 from casvault.vault.head import Head
@@ -69,6 +68,8 @@ def state_of(rows: Iterable[tuple[dict[str, Any], int]]) -> State:
 
 
 def _known(fields: Fields, id: str) -> Known:
+    from casvault.manifest.manifest import Manifest
+
     document = Fields(fields.values.get("document"), fields.name).values
     model = dict(Fields(document.get("model"), fields.name).values)
     # A head has no files; that one of a single file has exactly one is checked where the manifest itself arrives.

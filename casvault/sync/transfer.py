@@ -20,7 +20,7 @@ from casvault.progress import Progress
 from casvault.sync.backoff import Backoff
 from casvault.sync.local import LocalRemote
 from casvault.sync.plan import Sending, plan_objects, plan_snapshots, portions_of
-from casvault.sync.remote import Arrival, Commit, Remote, State, Wanted
+from casvault.sync.remote import Arrival, Commit, Documents, Remote, State, Wanted
 from casvault.sync.result import SyncOptions, SyncResult
 from casvault.vault.references import heads_of_model, resolve_snapshot
 
@@ -68,13 +68,17 @@ def _run(source: Remote, target: Remote, options: SyncOptions, progress: Progres
     if isinstance(source, LocalRemote) and source.is_same_as(target):
         raise UsageError(f"{source.title} is both ends; a vault is synced with another one.")
     begun = time.monotonic()
+    # While the other end is still being reached.
+    first: dict[Remote, State] = {end: end.state() for end in (source, target) if isinstance(end, LocalRemote)}
+    for end in (source, target):
+        end.ready()
     # Between two vaults of this machine the wire is what one gets from the other.
     wires = [end for end in (source, target) if not isinstance(end, LocalRemote)] or [target]
     before = sum(end.wire_bytes for end in wires)
     result = SyncResult(dry_run=options.dry_run, way=way)
     for end in (source, target):
         end.attend(progress)
-    transfer = _Transfer(source, target, options, progress, result)
+    transfer = _Transfer(source, target, options, progress, result, first)
     backoff = Backoff(options.retries, progress)
     while True:
         try:
@@ -132,12 +136,14 @@ class _Transfer:
         options: SyncOptions,
         progress: Progress,
         result: SyncResult,
+        first: dict[Remote, State],
     ) -> None:
         self._source = source
         self._target = target
         self._options = options
         self._progress = progress
         self._result = result
+        self._first = first
         self._verb = "sending" if result.way == "sent" else "receiving"
         self._pace = _Pace(options.limit_rate, progress)
         self._arrived: dict[str, int] = {}
@@ -151,7 +157,7 @@ class _Transfer:
 
     def run(self) -> None:
         """Plan, and do it; what is wrong with one snapshot keeps no other. Raises BrokenLink as well."""
-        ours, theirs = self._source.state(), self._target.state()
+        ours, theirs = self._state(self._source), self._state(self._target)
         self._acknowledge(theirs)
         plan = plan_snapshots(ours, theirs, _chosen(self._source, ours, self._options), delete=self._options.delete)
         self._result.refused |= plan.refused
@@ -183,14 +189,19 @@ class _Transfer:
         self._withdraw()
         self._progress.finish()
 
+    def _state(self, end: Remote) -> State:
+        return self._first.pop(end) if end in self._first else end.state()
+
     def _survey(self, sendings: Sequence[Sending]) -> None:
         """Look how much all will be, as far as it is not too much to keep in mind, so that the time can be told."""
         chosen = bool(self._options.snapshots or self._options.latest)
         few = 1 < len(sendings) <= _MOST_SURVEYED and not self._options.dry_run
         digests, self._known = set[str](), {}
-        for sending in sendings if few or chosen else ():
+        surveyed = sendings if few or chosen else ()
+        found = self._source.documents([(sending.id, sending.stamp) for sending in surveyed])
+        for sending, documents in zip(surveyed, found, strict=True):
             with suppress(DamageError, NotFound):
-                self._known[sending.id] = _digests(self._source, sending)
+                self._known[sending.id] = _digests(documents, sending)
                 digests |= self._known[sending.id][1]
         # Of what is chosen one by one a base that nobody chose would cost more than it saves.
         self._held = digests if chosen else None
@@ -223,7 +234,7 @@ class _Transfer:
 
     def _send(self, sending: Sending) -> None:
         known = self._known.pop(sending.id) if sending.id in self._known else None
-        commit, digests = known or _digests(self._source, sending)
+        commit, digests = known or _digests(self._source.documents([(sending.id, sending.stamp)])[0], sending)
         if self._options.dry_run:
             self._look(digests)
             self._count(commit, new=sending.new)
@@ -231,20 +242,20 @@ class _Transfer:
         for attempt in range(_TRIES):
             try:
                 self._bring(sending.id, digests)
+                self._committing = commit if sending.new else None
+                outcome, standing = self._target.conclude(commit, digests)
             except MissingObject:
                 # Coded anew by gc at the sender while it was read.
                 if attempt == _TRIES - 1:
                     raise
                 time.sleep(_PAUSE)
                 continue
-            self._committing = commit if sending.new else None
-            outcome = self._target.commit(commit)
             if outcome.refused is not None:
                 self._committing = None
                 (self._result.conflicts if outcome.conflict else self._result.refused)[sending.id] = outcome.refused
                 self._target.withdraw(sending.id)
                 return
-            if not outcome.missing and self._target.standing(digests).depths.keys() >= digests:
+            if not outcome.missing and standing.depths.keys() >= digests:
                 self._carried -= digests
                 self._committing, self._committed = None, sending.id
                 self._count(commit, new=sending.new)
@@ -263,10 +274,9 @@ class _Transfer:
         # Bases that came with a newer snapshot are held by none yet: what they belong to is still to come.
         self._carried |= here - digests
         announcing = here | self._carried
-        self._target.announce(id, announcing)
-        self._withdraw()
+        standing = self._target.prepare(id, announcing, self._committed, here)
+        self._committed = None
         announced = time.monotonic()
-        standing = self._target.standing(here)
         done = len(self._result.snapshots) + self._result.labels
         self._mark = (done, len(standing.depths), self._source.begun + self._target.begun)
         wanted = plan_objects(names, digests, standing, self._target.max_depth, self._held)
@@ -291,7 +301,6 @@ class _Transfer:
             with suppress(CasvaultError):
                 self._target.settle()
             raise
-        self._target.settle()
 
     def _withdraw(self) -> None:
         """Take back what was announced for the snapshot that was committed last."""
@@ -329,13 +338,14 @@ class _Transfer:
         self._result.labels += commit.label is not None
 
 
-def _digests(source: Remote, sending: Sending) -> tuple[Commit, set[str]]:
-    """Return the documents of a snapshot that travels, and the chunks that it needs."""
-    data = source.manifest(sending.id)
+def _digests(documents: Documents | CasvaultError, sending: Sending) -> tuple[Commit, set[str]]:
+    """Return what makes a snapshot real, and the chunks that it needs; raises what came in place of its documents."""
+    if isinstance(documents, CasvaultError):
+        raise documents
+    data, label = documents
     manifest = Manifest.parse(data, sending.id)
-    label, thinned = None, tuple[str, ...]()
-    if sending.stamp is not None:
-        label = source.label(sending.id, sending.stamp)
+    thinned = tuple[str, ...]()
+    if label is not None:
         thinned = Label.parse(label, f"{sending.id}.{sending.stamp}").thinned
     return Commit(sending.id, data, sending.stamp, label), {chunk.digest for chunk in manifest.chunks(thinned)}
 
