@@ -17,7 +17,7 @@ import numpy as np
 
 from casvault.errors import FormatError
 
-__all__ = ["WORD_SIZES", "checked_size", "turn", "turn_back", "unzigzag", "words_of", "zigzag"]
+__all__ = ["WORD_SIZES", "bias", "checked_size", "turn", "turn_back", "unzigzag", "words_of", "zigzag"]
 
 WORD_SIZES = (2, 4, 8)
 """Item sizes, in bytes, of the words that can be coded as numbers."""
@@ -46,7 +46,7 @@ def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: An
     source = words
     if predicted is not None:
         np.subtract(words, predicted, out=out)
-        np.add(out, kind(1 << (bits - 1 - rotation)), out=out)
+        np.add(out, bias(out, rotation), out=out)
         source = out
     if rotation:
         np.left_shift(source, kind(rotation), out=scratch)
@@ -66,7 +66,12 @@ def turn_back(turned: Any, predicted: Any | None, rotation: int, scratch: Any, d
         np.bitwise_or(turned, scratch, out=turned)
     if predicted is not None:
         np.add(turned, predicted, out=turned)
-        np.subtract(turned, kind(1 << (bits - 1 - rotation)), out=turned)
+        np.subtract(turned, bias(turned, rotation), out=turned)
+
+
+def bias(words: Any, rotation: int) -> Any:
+    """Return what is added to differences, for words of the kind of ``words``."""
+    return words.dtype.type(1 << (_bits(words) - 1 - rotation))
 
 
 def zigzag(words: Any) -> Any:
