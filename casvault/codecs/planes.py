@@ -102,8 +102,8 @@ class PlanesAttempt(Attempt):
     @property
     def expected(self) -> int:
         """What the sample takes, times how many there would be."""
-        words = self._sample.words
-        return sum(self._sizes) * words.nbytes // max(1, self._sample.lines.nbytes) + len(self._sample.tail)
+        size: int = self._sample.words.nbytes
+        return sum(self._sizes) * size // max(1, self._sample.lines.nbytes) + len(self._sample.tail)
 
     def pieces(self) -> list[Any]:
         """Return the payload's parts."""
@@ -127,7 +127,8 @@ class PlanesAttempt(Attempt):
             if len(rotations) == 1:
                 return rotations[0]
             return min(rotations, key=lambda rotation: sum(_sizes(self._sample.lines, rotation)))
-        kind, bits = self._left.dtype, 8 * self._left.dtype.itemsize
+        kind = self._left.dtype
+        bits: int = 8 * kind.itemsize
         sizes = np.abs(self._left.reshape(-1)[::2].view(f"<i{kind.itemsize}")).view(kind)
         place = 5 * len(sizes) // 6
         most = int(np.partition(sizes, place)[place]) if len(sizes) else 0

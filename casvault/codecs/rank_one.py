@@ -77,8 +77,8 @@ class _RankOneAttempt(PlanesAttempt):
     @property
     def _beside(self) -> int:
         """What rows and columns take, about."""
-        words = self._sample.words
-        return (len(words) // self._length + self._length) * words.itemsize // 4
+        lines = len(self._sample.words) // self._length + self._length
+        return lines * self._sample.layout.item_size // 4
 
     def pieces(self) -> list[Any]:
         """Return the payload's parts."""

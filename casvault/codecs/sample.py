@@ -42,7 +42,6 @@ class Sample:
         if self.before is not None:
             self.differences = np.subtract(self.lines, _seen(self.before, window))
 
-
     @property
     def is_noise(self) -> bool:
         """Whether the lowest bytes are; those of numbers that repeat themselves, or were rounded, are not."""

@@ -138,11 +138,11 @@ class ObjectStore:
                 yield from _named(folder, index[digest], husks)
 
     def alone(self, digest: str) -> int | None:
-        """Return the stored size of what ``digest`` leans on in the end, itself if it stands alone; None: of nothing.
+        """Return the stored size of what ``digest`` leans on in the end, in bytes: its own where it stands alone.
 
-        What reads first of it is looked at, as `read` does.
+        None where that is not there. Told by names alone, of the objects that `read` tries first.
         """
-        for _ in range(MAX_CHAIN):
+        for _ in range(MAX_CHAIN + 1):
             found = self.encodings(digest)
             if not found:
                 return None
