@@ -145,12 +145,13 @@ def write_planes(words: Any, predict: Predict | None, rotation: int, widths: Seq
     count, step = len(words), _block(words.dtype.itemsize, unit)
     planes = [np.empty(count, f"<u{width}") for width in widths]
     turned, scratch = np.empty((2, min(step, count)), words.dtype)
+    order, left = _turned(planes, rotation)
     for start in range(0, count, step):
         stop = min(start + step, count)
         out = turned[: stop - start]
         predicted = predict(start, stop) if predict is not None else None
-        turn(words[start:stop], predicted, rotation, out, scratch[: stop - start])
-        _split(out, [plane[start:stop] for plane in planes])
+        turn(words[start:stop], predicted, rotation, out, scratch[: stop - start], left)
+        _split(out, [plane[start:stop] for plane in order])
     heads, bodies = [bytes([rotation])], []
     for plane in planes:
         width = plane.dtype.itemsize
@@ -181,6 +182,14 @@ def read_planes(view: memoryview, plain_size: int, size: int, predict: Predict |
         predicted = predict(start, stop) if predict is not None else None
         turn_back(words[start:stop], predicted, rotation, scratch[: stop - start], done)
     return words.tobytes() + tail if tail else words.data.cast("B")
+
+
+def _turned(planes: list[Any], rotation: int) -> tuple[list[Any], int]:
+    """Return ``planes`` in an order that rotates words, and by how many bits: all of ``rotation``, or none."""
+    for first in range(1, len(planes)):
+        if 8 * _width(planes[:first]) == rotation:
+            return planes[first:] + planes[:first], rotation
+    return planes, 0
 
 
 def _split(words: Any, planes: Sequence[Any]) -> None:

@@ -36,11 +36,11 @@ def words_of(data: bytes | memoryview, size: int) -> tuple[Any, bytes]:
     return np.frombuffer(data, dtype=f"<u{size}", count=count), bytes(data[count * size :])
 
 
-def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: Any) -> None:
+def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: Any, left: int = 0) -> None:
     """Put ``words`` less what was ``predicted``, biased, rotated left by ``rotation`` bits, into ``out``.
 
     All are arrays of one length and dtype; ``scratch`` is overwritten. The bias is the bit that comes to be the
-    highest; without a prediction there is none.
+    highest; without a prediction there is none. ``left`` of the bits are left to be rotated by the caller.
     """
     kind, bits = out.dtype.type, _bits(out)
     source = words
@@ -48,9 +48,9 @@ def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: An
         np.subtract(words, predicted, out=out)
         np.add(out, bias(out, rotation), out=out)
         source = out
-    if rotation:
-        np.left_shift(source, kind(rotation), out=scratch)
-        np.right_shift(source, kind(bits - rotation), out=out)
+    if rotation - left:
+        np.left_shift(source, kind(rotation - left), out=scratch)
+        np.right_shift(source, kind(bits - rotation + left), out=out)
         np.bitwise_or(out, scratch, out=out)
     elif source is words:
         np.copyto(out, words)
