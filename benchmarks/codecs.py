@@ -6,7 +6,6 @@ earlier.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -33,11 +32,15 @@ _CHOOSES = "chosen by casvault"
 
 @dataclass(frozen=True)
 class _Sample:
-    """A chunk with the same chunk one save earlier; ``layout`` is what casvault knows of its numbers."""
+    """A chunk with the same chunk one save earlier, and what that takes where it stands alone, as a vault knows it.
+
+    ``layout`` is what casvault knows of its numbers.
+    """
 
     data: bytes
     base: bytes
     layout: Any
+    alone: int
 
 
 def measure_codecs(settings: Settings) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def _usable(codec_of: Any, number: int, sample: _Sample) -> Any:
 def _samples(earlier: Path, later: Path, budget: int) -> dict[str, list[_Sample]]:
     from benchmarks.tensors import CLASSES, read_tensors
     from casvault.chunking.parameters import ChunkingParameters
-    from casvault.codecs import Layout
+    from casvault.codecs import Layout, encode
 
     before, largest = read_tensors(earlier), ChunkingParameters().max_chunk
     found: dict[str, list[_Sample]] = {kind: [] for kind in CLASSES}
@@ -102,7 +105,8 @@ def _samples(earlier: Path, later: Path, budget: int) -> dict[str, list[_Sample]
                 break
             data, prior = tensor.data[start : start + step], base.data[start : start + step]
             left[tensor.kind] -= len(data)
-            found[tensor.kind].append(_Sample(data, prior, Layout(4, tensor.row_length)))
+            layout = Layout(4, tensor.row_length)
+            found[tensor.kind].append(_Sample(data, prior, layout, len(encode(prior, layout)[1])))
     return {kind: samples for kind, samples in found.items() if samples}
 
 
@@ -128,11 +132,8 @@ def _choosing(codec_of: Any, samples: Sequence[_Sample], figures: dict[str, Any]
     """Let casvault choose; "encode" is the time of all it does, "coding" that of the chosen codecs alone."""
     from casvault.codecs import encode
 
-    with_base = "base" in inspect.signature(encode).parameters
-
     def choose(one: _Sample) -> tuple[int, bytes]:
-        number, payload = encode(one.data, one.layout, *((one.base,) if with_base else ()))
-        return number, payload
+        return encode(one.data, one.layout, one.base, one.alone)
 
     def code(pair: tuple[_Sample, Any]) -> Any:
         return pair[1].encode(pair[0].data, pair[0].layout, _base(pair[1], pair[0]))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from casvault.codecs.choose import encode
 from casvault.codecs.codec import CODEC_IDS, Layout
 from casvault.codecs.registry import codec_of
+from casvault.codecs.sample import Sample
+from casvault.codecs.weigh import of_numbers
 
 NOISE = np.random.default_rng(5)
 
@@ -26,6 +28,13 @@ def moments(seed: int, rows: int = 512, columns: int = 256) -> np.ndarray[tuple[
     scales = np.exp(source.standard_normal((rows, 1)) * 2) * np.exp(source.standard_normal((1, columns)) * 2) * 1e-8
     noise = 1 + 0.02 * np.random.default_rng(seed).random((rows, columns))
     return np.asarray(scales * noise, np.float32)
+
+
+def places_looked_at(count: int, row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return for each of ``count`` words, in rows of so many, whether it is in the sample."""
+    places = np.zeros(count, bool)
+    places[Sample(np.arange(count, dtype="<u4").tobytes(), Layout(4, row), None).lines.reshape(-1)] = True
+    return places
 
 
 def size_of(name: str, data: bytes, layout: Layout, base: bytes | None = None) -> int:
@@ -113,6 +122,31 @@ def test_a_chunk_that_is_not_the_same_all_over() -> None:
         assert made <= size_of("turned-planes", data, Layout(4))
 
 
+@pytest.mark.parametrize("row", [0, 100])
+@pytest.mark.parametrize("alone", [1, 20_000, 1 << 30])
+def test_what_the_base_takes_alone_never_costs(row: int, alone: int) -> None:
+    """Also where that is far from what the chunk takes: numbers that were rounded since, all one, or not like it."""
+    layout, base = Layout(4, row), floats(40_000)
+    words = np.frombuffer(base, np.uint32)
+    near = words + np.random.default_rng(2).integers(-9, 9, len(words)).astype(np.uint32)
+    rounded = (near + np.uint32(0x8000)) & np.uint32(0xFFFF0000)
+    for data in (near.tobytes(), rounded.tobytes(), floats(40_000, 9), bytes(len(base)), words[::-1].tobytes()):
+        number, payload = encode(data, layout, base, alone)
+        codec = codec_of(number)
+        assert codec.decode(payload, len(data), layout, base if codec.needs_base else None) == data
+        assert len(payload) <= size_of("turned-planes", data, layout)
+
+
+def test_what_the_base_takes_alone_spares_looking_at_planes() -> None:
+    base = floats(200_000)
+    drift = np.random.default_rng(2).standard_normal(200_000).astype(np.float32) * np.float32(0.001)
+    data = (np.frombuffer(base, np.float32) + drift).tobytes()
+    alone = len(encode(base, Layout(4))[1])
+    assert list(of_numbers(data, Layout(4), base, alone)) == ["delta"]
+    assert set(of_numbers(data, Layout(4), base, None)) == {"delta", "turned-planes"}
+    assert encode(data, Layout(4), base, alone) == encode(data, Layout(4), base)
+
+
 def test_a_base_of_another_length_is_no_base() -> None:
     data = floats(1_000)
     assert encode(data, Layout(4), data[:-4]) == encode(data, Layout(4))
@@ -154,9 +188,7 @@ def test_matrices_with_nothing_in_common_never_cost(size: int) -> None:
 def test_a_chunk_that_is_other_where_it_is_looked_at(row: int, noise_is_looked_at: bool, base: str) -> None:
     count = 200_000
     source = np.random.default_rng(row + 1)
-    looked_at = np.zeros(count, bool)
-    for start in (0, 66_325, 132_650, 198_976):
-        looked_at[start : start + 1_024] = True
+    looked_at = places_looked_at(count, row)
     noise, other = (np.frombuffer(source.bytes(4 * count), "<u4") for _ in range(2))
     data = np.where(looked_at == noise_is_looked_at, noise, np.uint32(0x3F800000))
     near = data + source.integers(0, 4_096, count, dtype=np.uint32)
@@ -189,8 +221,8 @@ def test_a_base_that_is_only_near_where_it_is_looked_at(kind: type[np.float16 | 
     count = 100_000
     source = np.random.default_rng(4)
     data, base = (np.array(source.standard_normal(count) * 0.05, kind) for _ in range(2))
-    for start in (0, 32_992, 65_984, 98_976):
-        base[start : start + 1_024] = data[start : start + 1_024]
+    looked_at = places_looked_at(count, 0)
+    base[looked_at] = data[looked_at]
     layout = Layout(data.itemsize)
     planes, delta = (size_of(name, data.tobytes(), layout, base.tobytes()) for name in ("turned-planes", "delta"))
     assert planes < delta

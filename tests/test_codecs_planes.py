@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from casvault.codecs.codec import CODEC_IDS, Layout
+from casvault.codecs.planes import write_planes
 from casvault.codecs.registry import codec_of
 from casvault.errors import FormatError
 from tests.support.codecs import old_planes_of, peak, planes_of, zstd_frame
@@ -90,6 +91,19 @@ def test_planes_of_every_width_written_by_hand(size: int, widths: list[int], met
             low += width
         plain = b"".join(word.to_bytes(size, "little") for word in words) + b"\xee"
         assert codec_of(TURNED).decode(planes_of(rotation, bodies, b"\xee"), len(plain), Layout(size)) == plain
+
+
+@pytest.mark.parametrize(("size", "widths"), [(2, [1, 1]), (4, [1, 2, 1]), (4, [2, 1, 1]), (8, [1, 1, 2, 4])])
+def test_every_rotation_is_read_by_a_second_reader(size: int, widths: list[int]) -> None:
+    """Also those by whole planes, which are written in another order instead of being turned."""
+    words = np.frombuffer(np.random.default_rng(size).bytes(size * 40), f"<u{size}")
+    base = words + words.dtype.type(3)
+    for rotation in range(8 * size):
+        payload = b"".join(write_planes(words, None, rotation, widths))
+        assert read_by_the_page(TURNED, payload, words.nbytes, size, 0, None) == words.tobytes()
+        payload = b"".join(write_planes(words, lambda start, stop: base[start:stop], rotation, widths))
+        delta = CODEC_IDS["delta"]
+        assert read_by_the_page(delta, payload, words.nbytes, size, 0, base.tobytes()) == words.tobytes()
 
 
 @pytest.mark.parametrize("size", [2, 4, 8])

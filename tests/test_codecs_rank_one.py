@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,18 @@ from hypothesis import strategies as st
 
 from casvault.codecs.codec import CODEC_IDS, Layout
 from casvault.codecs.registry import codec_of
+from casvault.codecs.sample import Sample
 from casvault.errors import FormatError
 from tests.support.codecs import peak
 from tests.support.second_reader import _decode as read_by_the_page
 
 ROWS = st.tuples(st.integers(8, 40), st.integers(8, 40), st.integers(0, 1 << 32))
+
+
+def looked_at(count: int, columns: int) -> Any:
+    """Return which of ``count`` words, in rows of so many, are looked at to tell the sign."""
+    places = np.arange(count, dtype="<u4").tobytes()
+    return Sample(places, Layout(4, columns), None).lines.reshape(-1)[::8]
 
 
 def matrix(rows: int, columns: int, seed: int, size: int) -> bytes:
@@ -25,10 +33,8 @@ def matrix(rows: int, columns: int, seed: int, size: int) -> bytes:
     if seed % 3:
         words = words >> np.uint64(source.integers(0, 8 * size - 1))
     wild = source.integers(0, 1 << 64, rows * columns, dtype=np.uint64) >> np.uint64(64 - 8 * size)
-    # One word in a few is looked at to tell the sign; none of those is made wild.
-    step = max(1, rows * columns // 256)
-    places = np.arange(rows * columns)
-    chosen = (places % step != 0) & (source.random(rows * columns) < 0.1)
+    chosen = source.random(rows * columns) < 0.1
+    chosen[looked_at(rows * columns, columns)] = False
     return bytes(np.where(chosen, wild, words).astype(f"<u{size}").tobytes())
 
 
@@ -106,7 +112,7 @@ def words_with_clear_signs(values: list[int], size: int, columns: int) -> bytes:
     """Return whole rows of ``values`` in turn; the words that are looked at to tell the sign are positive."""
     count = max(8, -(-len(values) // columns)) * columns
     words = [values[index % len(values)] for index in range(count)]
-    for index in range(0, count, max(1, count // 256)):
+    for index in looked_at(count, columns).tolist():
         words[index] &= (1 << (8 * size - 1)) - 1
     return b"".join(word.to_bytes(size, "little") for word in words)
 

@@ -200,6 +200,7 @@ def test_generic_names() -> None:
     assert generic.last_role is None
     assert generic.missing([], None, State()) == []
     assert not generic.is_optimizer("optimizer.pt")
+    assert not generic.forgot("src_dst_opt.npy", "ms_encoder/weight:0", 1_000)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,21 @@ def test_generic_names() -> None:
 )
 def test_optimizers(role: str, expected: bool) -> None:
     assert DFL.is_optimizer(role) is expected
+
+
+@pytest.mark.parametrize(
+    ("role", "tensor", "iterations", "expected"),
+    [
+        ("src_dst_opt.npy", "ms_encoder/weight:0", 100, True),
+        ("src_dst_opt.npy", "ms_encoder/weight:0", 99, False),
+        ("src_dst_opt.npy", "ms_encoder/weight:0", -500, False),
+        ("src_dst_opt.npy", "vs_encoder/weight:0", 1_000, False),
+        ("src_dst_opt.npy", "acc_encoder/weight:0", 1_000, False),
+        ("encoder.npy", "ms_weight:0", 1_000, False),
+    ],
+)
+def test_only_first_moments_are_forgotten(role: str, tensor: str, iterations: int, expected: bool) -> None:
+    assert DFL.forgot(role, tensor, iterations) is expected
 
 
 def _archi(archi: str) -> State:

@@ -384,6 +384,20 @@ def test_a_chain_whose_end_is_missing(backend: Watched, delta: XorDelta) -> None
         ObjectStore(backend).read(digest_of(made[-1]))
 
 
+def test_what_a_chain_ends_with(backend: Watched, delta: XorDelta) -> None:
+    made = chain(backend, MAX_CHAIN)
+    objects = ObjectStore(backend)
+    size = objects.encodings(digest_of(made[0]))[0].size
+    assert [objects.alone(digest_of(plain)) for plain in made] == [size] * len(made)
+    store(backend, made[3])
+    objects.forget()
+    assert objects.alone(digest_of(made[3])) == objects.encodings(digest_of(made[3]))[0].size
+    assert objects.alone("0" * 64) is None
+    first = digest_of(made[0])
+    backend.delete(f"objects/{first[:3]}/{first}")
+    assert ObjectStore(backend).alone(digest_of(made[1])) is None
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 70])
 def test_cycles(backend: Watched, delta: XorDelta, length: int) -> None:
     digests = [digest_of(plain) for plain in plains(length)]
@@ -393,6 +407,7 @@ def test_cycles(backend: Watched, delta: XorDelta, length: int) -> None:
     for digest in digests:
         with pytest.raises(DamageError):
             objects.read(digest)
+        assert objects.alone(digest) is None
     assert backend.reads <= 2 * length * min(length, MAX_CHAIN + 1)
 
 

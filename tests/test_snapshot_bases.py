@@ -123,6 +123,22 @@ def test_the_file_of_the_same_role_goes_before_another_and_two_others_are_one_to
     assert choice.of("renamed.npy", chunk()) is None
 
 
+def test_what_was_forgotten_since_has_no_base(backend: MemoryBackend) -> None:
+    plain = os.urandom(SIZE)
+    put(backend, plain)
+    asked: list[tuple[str, str]] = []
+
+    def forgot(role: str, tensor: str) -> bool:
+        asked.append((role, tensor))
+        return role == "a.npy"
+
+    parent = parent_with(entry("a.npy", {"w": plain}))
+    choice = Bases(ObjectStore(backend), parent, 2, forgot=forgot)
+    assert choice.of("a.npy", chunk()) is None
+    assert choice.of("renamed.npy", chunk()) == digest_of(plain)
+    assert asked == [("a.npy", "w"), ("renamed.npy", "w")]
+
+
 def test_only_the_same_part_of_the_same_length_and_only_numbers(backend: MemoryBackend) -> None:
     plain = os.urandom(SIZE)
     put(backend, plain)

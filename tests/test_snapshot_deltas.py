@@ -12,12 +12,14 @@ import pytest
 
 from casvault import api
 from casvault.capture import Patience
+from casvault.chunking.chunks import Chunk
 from casvault.chunking.parameters import ChunkingParameters
 from casvault.codecs import CODEC_IDS, Layout
 from casvault.demo.model import SampleModel
 from casvault.errors import CasvaultError, DamageError
 from casvault.objects import Frame, ObjectName
 from casvault.restore import RestoreOptions
+from casvault.snapshot.bases import Bases
 from casvault.vault.config import VaultConfig
 from casvault.vault.head import Head
 from casvault.vault.vault import Vault
@@ -72,6 +74,26 @@ def test_a_line_of_training(vault: api.Vault, model: SampleModel, tmp_path: Path
 def result_size(vault: api.Vault, id: str) -> int:
     """Return the bytes of a snapshot's objects that no earlier one has: here all but a few are of one snapshot only."""
     return sum(vault.objects.encodings(digest)[0].size for digest in {c.digest for c in vault.manifest(id).chunks()})
+
+
+@pytest.mark.parametrize(("iterations", "forgotten"), [(20, False), (150, True)])
+def test_first_moments_of_long_ago_are_no_base(
+    vault: api.Vault, model: SampleModel, monkeypatch: pytest.MonkeyPatch, iterations: int, forgotten: bool
+) -> None:
+    train_and_snapshot(vault, model, "first")
+    based: set[str] = set()
+    of = Bases.of
+
+    def noted(bases: Bases, role: str, chunk: Chunk) -> str | None:
+        base = of(bases, role, chunk)
+        if base is not None and chunk.region is not None:
+            based.add(chunk.region[:3])
+        return base
+
+    monkeypatch.setattr(Bases, "of", noted)
+    train_and_snapshot(vault, model, "second", iterations)
+    assert "vs_" in based
+    assert ("ms_" in based) is not forgotten
 
 
 def test_a_branch_after_going_back(vault: api.Vault, model: SampleModel) -> None:

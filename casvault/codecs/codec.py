@@ -49,9 +49,12 @@ class Layout(NamedTuple):
 
 
 class Attempt(ABC):
-    """A chunk about to be coded in one way. ``expected`` is the payload's size in bytes as far as a sample tells."""
+    """A chunk about to be coded in one way."""
 
-    expected: int
+    @property
+    @abstractmethod
+    def expected(self) -> int:
+        """The payload's size in bytes as far as a sample tells."""
 
     @abstractmethod
     def pieces(self) -> list[Any]:

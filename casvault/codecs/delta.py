@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from casvault.codecs.codec import Attempt, Bytes, Codec, Layout, check_base
+from casvault.codecs.codec import Bytes, Layout, check_base
 from casvault.codecs.planes import PlanesAttempt, read_planes
-from casvault.codecs.words import WORD_SIZES, checked_size, words_of
+from casvault.codecs.sample import NumbersCodec, Sample
+from casvault.codecs.words import checked_size, words_of
 
 __all__ = ["Delta"]
 
 
-class Delta(Codec):
+class Delta(NumbersCodec):
     """Byte planes of what the base does not predict."""
 
     name = "delta"
     needs_base = True
 
-    def attempt(self, data: Bytes, layout: Layout, base: Bytes | None = None) -> Attempt | None:
-        """Size up ``data``, words of a size in WORD_SIZES, against a base of the same length."""
-        if layout.item_size not in WORD_SIZES or base is None or len(base) != len(data):
+    def weigh(self, sample: Sample) -> PlanesAttempt | None:
+        """Size up a chunk that has a base of its length."""
+        before = sample.before
+        if before is None:
             return None
-        words, tail = words_of(data, layout.item_size)
-        before, _ = words_of(base, layout.item_size)
-        return PlanesAttempt(words, tail, lambda start, stop: before[start:stop])
+        return PlanesAttempt(sample, sample.differences, lambda start, stop: before[start:stop])
 
     def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return the words that differ from ``base`` as the payload says; raises FormatError."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from casvault.codecs.codec import Attempt, Bytes, Codec, Layout, check_base
+from casvault.codecs.codec import Bytes, Layout, check_base
 from casvault.codecs.planes import PlanesAttempt, Predict, read_planes, write_planes
+from casvault.codecs.sample import NumbersCodec, Sample
 from casvault.codecs.words import WORD_SIZES, checked_size, unzigzag, words_of, zigzag
 from casvault.errors import FormatError
 
@@ -32,33 +33,30 @@ _SPARE_BITS = 3
 """Bits kept below the size of what is left over: coarser vectors would be seen in it, finer ones cost for nothing."""
 
 
-class RankOne(Codec):
+class RankOne(NumbersCodec):
     """Byte planes of what rows and columns get wrong."""
 
     name = "rank-one"
 
-    def attempt(self, data: Bytes, layout: Layout, base: Bytes | None = None) -> Attempt | None:
-        """Size up ``data``, which must be whole rows of numbers that are not negative."""
-        matrix = _matrix(data, layout)
-        return None if matrix is None else _attempt(matrix, None)
+    def weigh(self, sample: Sample) -> PlanesAttempt | None:
+        """Size up a chunk, which must be whole rows of numbers that are not negative."""
+        return _RankOneAttempt(sample, None) if _is_matrix(sample) else None
 
     def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return the words that rows, columns and the rest make; raises FormatError."""
         return _decode(payload, plain_size, layout, None)
 
 
-class RankOneDelta(Codec):
+class RankOneDelta(NumbersCodec):
     """The same for the difference to a base of the same length."""
 
     name = "rank-one-delta"
     needs_base = True
 
-    def attempt(self, data: Bytes, layout: Layout, base: Bytes | None = None) -> Attempt | None:
-        """Size up ``data``, which must be whole rows of numbers that are not negative, against ``base``."""
-        matrix = _matrix(data, layout)
-        if matrix is None or base is None or len(base) != len(data):
-            return None
-        return _attempt(matrix, words_of(base, layout.item_size)[0])
+    def weigh(self, sample: Sample) -> PlanesAttempt | None:
+        """Size up a chunk, which must be whole rows of numbers that are not negative, and have a base of its length."""
+        before = sample.before
+        return _RankOneAttempt(sample, before) if before is not None and _is_matrix(sample) else None
 
     def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return the words that base, rows, columns and the rest make; raises FormatError."""
@@ -66,24 +64,53 @@ class RankOneDelta(Codec):
         return _decode(payload, plain_size, layout, words_of(before, checked_size(layout.item_size))[0])
 
 
-def _matrix(data: Bytes, layout: Layout) -> Any | None:
-    size, length = layout
-    if size not in WORD_SIZES or not _LEAST <= length <= _MOST or len(data) % (size * length):
-        return None
-    words, _ = words_of(data, size)
-    picked, sign = words[:: max(1, len(words) // 256)], words.dtype.type(size * 8 - 1)
-    # Each costs a wait for the memory, and the first few tell weights.
-    if len(words) < _LEAST * length or np.any(picked[:8] >> sign) or np.any(picked >> sign):
-        return None
-    return words.reshape(-1, length)
+class _RankOneAttempt(PlanesAttempt):
+    def __init__(self, sample: Sample, before: Any | None) -> None:
+        super().__init__(sample, _left(sample.lines if before is None else sample.differences))
+        self._before, self._length = before, sample.layout.row_length
+
+    @property
+    def expected(self) -> int:
+        """What the sample takes, times how many there would be, with rows and columns."""
+        return super().expected + self._beside
+
+    @property
+    def _beside(self) -> int:
+        """What rows and columns take, about."""
+        lines = len(self._sample.words) // self._length + self._length
+        return lines * self._sample.layout.item_size // 4
+
+    def pieces(self) -> list[Any]:
+        """Return the payload's parts."""
+        words = self._sample.words
+        matrix = words.reshape(-1, self._length)
+        before = self._before
+        rows, columns, shift = _vectors(matrix, before.reshape(matrix.shape) if before is not None else None)
+        side = b"".join(write_planes(zigzag(np.concatenate([rows, columns])), None, 0, [1] * matrix.dtype.itemsize))
+        predict = _predict(rows, columns, shift, before)
+        made = write_planes(words, predict, self._rotation, self._widths, self._length)
+        return [_SIDE.pack(shift, len(side)) + side, *made]
 
 
-def _attempt(matrix: Any, before: Any | None) -> Attempt:
-    rows, columns, shift = _vectors(matrix, before.reshape(matrix.shape) if before is not None else None)
-    side = b"".join(write_planes(zigzag(np.concatenate([rows, columns])), None, 0, [1] * matrix.dtype.itemsize))
-    predict = _predict(rows, columns, shift, before)
-    before_planes = _SIDE.pack(shift, len(side)) + side
-    return PlanesAttempt(matrix.reshape(-1), b"", predict, unit=matrix.shape[1], before=before_planes)
+def _is_matrix(sample: Sample) -> bool:
+    words, (size, length) = sample.words, sample.layout
+    if not _LEAST <= length <= _MOST or sample.tail or len(words) % length or len(words) < _LEAST * length:
+        return False
+    # A few tell weights from moments.
+    return not np.any(sample.lines.reshape(-1)[::8] >> words.dtype.type(size * 8 - 1))
+
+
+def _left(lines: Any) -> Any:
+    """Return what rows and columns of the sample leave of it, in words."""
+    signed = lines.view(f"<i{lines.dtype.itemsize}")
+    if lines.dtype.itemsize == 8:
+        signed = signed >> 8
+    rows = signed.sum(axis=1, dtype=np.int64) // lines.shape[1]
+    columns = signed.sum(axis=0, dtype=np.int64) // lines.shape[0]
+    columns -= int(rows.sum()) // len(rows)
+    if lines.dtype.itemsize == 8:
+        rows, columns = rows << 8, columns << 8
+    return (lines - rows.astype(lines.dtype)[:, None]) - columns.astype(lines.dtype)
 
 
 def _decode(payload: Bytes, plain_size: int, layout: Layout, before: Any | None) -> Bytes:

@@ -27,7 +27,11 @@ class Raw(Codec):
 class _RawAttempt(Attempt):
     def __init__(self, data: Bytes) -> None:
         self._data = data
-        self.expected = len(data)
+
+    @property
+    def expected(self) -> int:
+        """The bytes there are."""
+        return len(self._data)
 
     def pieces(self) -> list[Bytes]:
         """Return the bytes."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from casvault.errors import FormatError
 
-__all__ = ["WORD_SIZES", "checked_size", "turn", "turn_back", "unzigzag", "words_of", "zigzag"]
+__all__ = ["WORD_SIZES", "bias", "checked_size", "turn", "turn_back", "unzigzag", "words_of", "zigzag"]
 
 WORD_SIZES = (2, 4, 8)
 """Item sizes, in bytes, of the words that can be coded as numbers."""
@@ -36,21 +36,21 @@ def words_of(data: bytes | memoryview, size: int) -> tuple[Any, bytes]:
     return np.frombuffer(data, dtype=f"<u{size}", count=count), bytes(data[count * size :])
 
 
-def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: Any) -> None:
+def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: Any, left: int = 0) -> None:
     """Put ``words`` less what was ``predicted``, biased, rotated left by ``rotation`` bits, into ``out``.
 
     All are arrays of one length and dtype; ``scratch`` is overwritten. The bias is the bit that comes to be the
-    highest; without a prediction there is none.
+    highest; without a prediction there is none. ``left`` of the bits are left to be rotated by the caller.
     """
     kind, bits = out.dtype.type, _bits(out)
     source = words
     if predicted is not None:
         np.subtract(words, predicted, out=out)
-        np.add(out, kind(1 << (bits - 1 - rotation)), out=out)
+        np.add(out, bias(out, rotation), out=out)
         source = out
-    if rotation:
-        np.left_shift(source, kind(rotation), out=scratch)
-        np.right_shift(source, kind(bits - rotation), out=out)
+    if rotation - left:
+        np.left_shift(source, kind(rotation - left), out=scratch)
+        np.right_shift(source, kind(bits - rotation + left), out=out)
         np.bitwise_or(out, scratch, out=out)
     elif source is words:
         np.copyto(out, words)
@@ -66,7 +66,12 @@ def turn_back(turned: Any, predicted: Any | None, rotation: int, scratch: Any, d
         np.bitwise_or(turned, scratch, out=turned)
     if predicted is not None:
         np.add(turned, predicted, out=turned)
-        np.subtract(turned, kind(1 << (bits - 1 - rotation)), out=turned)
+        np.subtract(turned, bias(turned, rotation), out=turned)
+
+
+def bias(words: Any, rotation: int) -> Any:
+    """Return what is added to differences, for words of the kind of ``words``."""
+    return words.dtype.type(1 << (_bits(words) - 1 - rotation))
 
 
 def zigzag(words: Any) -> Any:

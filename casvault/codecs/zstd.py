@@ -86,11 +86,16 @@ class _ZstdAttempt(Attempt):
         self._made: bytes | None = None
         if len(data) <= _PIECE * _PIECES:
             self._made = compress_text(data)
-            self.expected = len(self._made)
+            self._expected = len(self._made)
             return
         step = (len(data) - _PIECE) // (_PIECES - 1)
         pieces = [self._data[index * step : index * step + _PIECE] for index in range(_PIECES)]
-        self.expected = sum(len(compress_text(piece)) for piece in pieces) * len(data) // (_PIECE * _PIECES)
+        self._expected = sum(len(compress_text(piece)) for piece in pieces) * len(data) // (_PIECE * _PIECES)
+
+    @property
+    def expected(self) -> int:
+        """What pieces of it take, times how many there would be."""
+        return self._expected
 
     def pieces(self) -> list[bytes]:
         """Return the frame."""

@@ -30,6 +30,9 @@ _PICKLE, _STOP, _NUMPY = b"\x80", b".", b"\x93"
 DATA = "data.dat"
 SUMMARY = "summary.txt"
 _TEMPORARY = ".tmp"
+_FORGETS = 100
+"""Iterations after which first moments have 0.9 to that power of what they were: three parts in 100,000."""
+
 _LONGEST_ROLE = "code_discriminator.npy.tmp"
 
 _WEIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -158,6 +161,10 @@ class DeepFaceLab(Kind):
     def is_optimizer(self, role: str) -> bool:
         """Tell it by the name: "src_dst_opt.npy", "256_opt.npy"."""
         return role == "opt.npy" or role.endswith("_opt.npy")
+
+    def forgot(self, role: str, tensor: str, iterations: int) -> bool:
+        """Tell it of first moments, which keep nine tenths from each iteration to the next."""
+        return iterations >= _FORGETS and tensor.startswith("ms_") and self.is_optimizer(role)
 
     def holds_pictures(self, role: str) -> bool:
         """Tell that it is ``data.dat``, in which the trainer keeps samples for its preview."""

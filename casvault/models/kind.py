@@ -138,6 +138,10 @@ class Kind(ABC):
         """Tell whether the file holds only the optimizer's moments, which training can do without."""
         return False
 
+    def forgot(self, role: str, tensor: str, iterations: int) -> bool:
+        """Tell whether nothing is left in a tensor of what was in it so many iterations before."""
+        return False
+
     def holds_pictures(self, role: str) -> bool:
         """Tell whether the file holds pictures of people, which whoever shares it should know."""
         return False

@@ -137,6 +137,20 @@ class ObjectStore:
             for digest in sorted(index):
                 yield from _named(folder, index[digest], husks)
 
+    def alone(self, digest: str) -> int | None:
+        """Return the stored size of what ``digest`` leans on in the end, in bytes: its own where it stands alone.
+
+        None where that is not there. Told by names alone, of the objects that `read` tries first.
+        """
+        for _ in range(MAX_CHAIN + 1):
+            found = self.encodings(digest)
+            if not found:
+                return None
+            if found[0].base is None:
+                return found[0].size
+            digest = found[0].base
+        return None
+
     def closure(self, digest: str) -> set[str]:
         """Return ``digest`` and every base that an encoding of it leans on, directly or not."""
         todo, seen = [digest], set[str]()

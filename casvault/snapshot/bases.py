@@ -13,7 +13,7 @@ snapshots of one line lean on one object, directly or not, and that at most `BRA
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from casvault.chunking.chunks import Chunk
 from casvault.manifest.manifest import FileEntry, Manifest
@@ -35,10 +35,19 @@ class Bases:
     """The bases for the chunks of one snapshot; ``since_key`` is what its manifest has to say.
 
     ``parent`` is what the live model was last captured as or restored from, None where there is none to lean on.
+    ``forgot`` tells of a role and a tensor of it that nothing is left of what the parent has there.
     """
 
-    def __init__(self, objects: ObjectStore, parent: Manifest | None, max_depth: int, siblings: int = 0) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        parent: Manifest | None,
+        max_depth: int,
+        siblings: int = 0,
+        forgot: Callable[[str, str], bool] | None = None,
+    ) -> None:
         self._objects = objects
+        self._forgot = forgot
         self._by_role: dict[tuple[str, Place], str] = {}
         self._by_name: dict[Place, str | None] = {}
         self.since_key = 0
@@ -56,6 +65,8 @@ class Bases:
         A file or a folder may have been renamed since: then the tensor's name says it, if only one file has it.
         """
         if chunk.region is None or not chunk.layout.item_size:
+            return None
+        if self._forgot is not None and self._forgot(role, chunk.region):
             return None
         place = (chunk.region, chunk.within, len(chunk.data))
         digest = self._by_role.get((role, place)) or self._by_name.get(place)

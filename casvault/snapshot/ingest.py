@@ -186,7 +186,9 @@ class Ingest:
         """Code a chunk, against ``base`` where that makes it smaller, and write the object."""
         if base is not None and digest in self._vault.objects.closure(base):
             base = None
-        codec, payload = encode_in_pieces(chunk.data, chunk.layout, self._plain(base, len(chunk.data)))
+        plain = self._plain(base, len(chunk.data))
+        alone = self._vault.objects.alone(base) if base is not None else None
+        codec, payload = encode_in_pieces(chunk.data, chunk.layout, plain, alone)
         if not codec_of(codec).needs_base:
             base = None
         if base is not None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,11 @@ def _ingest(
         if same is not None:
             return SnapshotResult(same, 0, 0, sum(f.identity.size for f in taken.files), 0.0, existing=True)
     progress.start("storing", sum(item.identity.size for item in taken.files))
-    bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings)
-    inspector = Inspector(vault, kind_named(taken.model.kind), previous.manifest, taken.state.iteration)
+    kind, iteration = kind_named(taken.model.kind), taken.state.iteration
+    since = (iteration or 0) - ((previous.manifest.iteration or 0) if previous.manifest is not None else 0)
+    forgot = partial(kind.forgot, iterations=since)
+    bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings, forgot)
+    inspector = Inspector(vault, kind, previous.manifest, iteration)
     with ingesting(vault, progress, bases, inspector, careful=annotation.kind == "auto-backup") as ingest:
         entries, origin = _entries(taken, previous, ingest), annotation.origin
         files = tuple(entries if origin is None else origin.renamed(entries, taken.model))
