@@ -34,13 +34,15 @@ _CHOOSES = "chosen by casvault"
 class _Sample:
     """A chunk with the same chunk one save earlier, and what that takes where it stands alone, as a vault knows it.
 
-    ``layout`` is what casvault knows of its numbers.
+    ``layout`` is what casvault knows of its numbers, and ``leans`` whether it looks for a base at all: not for first
+    moments, which forget from save to save.
     """
 
     data: bytes
     base: bytes
     layout: Any
     alone: int
+    leans: bool
 
 
 def measure_codecs(settings: Settings) -> dict[str, Any]:
@@ -106,7 +108,8 @@ def _samples(earlier: Path, later: Path, budget: int) -> dict[str, list[_Sample]
             data, prior = tensor.data[start : start + step], base.data[start : start + step]
             left[tensor.kind] -= len(data)
             layout = Layout(4, tensor.row_length)
-            found[tensor.kind].append(_Sample(data, prior, layout, len(encode(prior, layout)[1])))
+            alone = len(encode(prior, layout)[1])
+            found[tensor.kind].append(_Sample(data, prior, layout, alone, leans=tensor.kind != "ms"))
     return {kind: samples for kind, samples in found.items() if samples}
 
 
@@ -133,7 +136,7 @@ def _choosing(codec_of: Any, samples: Sequence[_Sample], figures: dict[str, Any]
     from casvault.codecs import encode
 
     def choose(one: _Sample) -> tuple[int, bytes]:
-        return encode(one.data, one.layout, one.base, one.alone)
+        return encode(one.data, one.layout, *((one.base, one.alone) if one.leans else ()))
 
     def code(pair: tuple[_Sample, Any]) -> Any:
         return pair[1].encode(pair[0].data, pair[0].layout, _base(pair[1], pair[0]))

@@ -1,7 +1,7 @@
 """Which codecs are worth a try for a chunk of words, told from one sample of it and of its base.
 
 Most of a snapshot are chunks whose base predicts them well. For those a prediction is all that is sized up: what the
-base takes standing alone is known from names, and tells within a part in a thousand what the chunk would take.
+base takes standing alone is known from names, and tells within a part in a hundred what the chunk would take.
 """
 
 from __future__ import annotations
