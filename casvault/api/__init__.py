@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from casvault.api.checking import Checking
 from casvault.api.keeping import Keeping
 from casvault.api.locating import find_again, find_vault, models_at, models_near, path_to, place_for_vault
-from casvault.api.remote_vault import RemoteVault
 from casvault.api.restoring import Restoring
 from casvault.api.syncing import Syncing
 from casvault.api.taking import Taking
@@ -26,6 +25,7 @@ from casvault.vault.vault import Vault as StoredVault
 from casvault.vault.vault import open_vault
 
 if TYPE_CHECKING:
+    from casvault.api.remote_vault import RemoteVault
     from casvault.check import LastChecked, VerifyResult
     from casvault.delete import DeleteResult
     from casvault.diff import Diff
@@ -106,6 +106,7 @@ _HOMES = {
     "LossHistory": "casvault.history",
     "PrunePlan": "casvault.prune",
     "RemoteEntry": "casvault.sync",
+    "RemoteVault": "casvault.api.remote_vault",
     "RestoreOptions": "casvault.restore",
     "RestorePlan": "casvault.restore",
     "RestoreResult": "casvault.restore",

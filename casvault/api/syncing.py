@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from casvault.api.finding import Finding
-from casvault.api.remote_vault import RemoteVault
 from casvault.errors import UsageError
 from casvault.progress import Progress
-from casvault.sync import (
-    Comparison,
-    Exchange,
-    RemoteEntry,
-    Remotes,
-    SyncOptions,
-    SyncResult,
-    compare,
-    pull,
-    push,
-    reach,
-    sync,
-)
-from casvault.sync.local import LocalRemote
-from casvault.sync.remote import Remote
-from casvault.sync.remotes import DEFAULT_PROGRAM
+
+if TYPE_CHECKING:
+    from casvault.api.remote_vault import RemoteVault
+    from casvault.sync import Comparison, Exchange, RemoteEntry, SyncOptions, SyncResult
+    from casvault.sync.remote import Remote
 
 __all__ = ["RemoteCheck", "Syncing"]
 
@@ -54,17 +42,23 @@ class Syncing(Finding):
 
     def remotes(self) -> list[RemoteEntry]:
         """Return the vaults that have names here; raises BadManifest, StorageError."""
+        from casvault.sync import Remotes
+
         return Remotes(self).every()
 
-    def add_remote(self, name: str, url: str, *, program: str = DEFAULT_PROGRAM) -> RemoteEntry:
+    def add_remote(self, name: str, url: str, *, program: str = "casvault") -> RemoteEntry:
         """Give the vault at ``url`` a name here; ``program`` is casvault on that machine. Nothing is connected to.
 
         Raises UsageError, BadManifest, Locked, StorageError.
         """
+        from casvault.sync import Remotes
+
         return Remotes(self).add(name, url, program)
 
     def remove_remote(self, name: str) -> RemoteEntry:
         """Forget a remote; the vault there stays as it is. Raises NotFound, BadManifest, Locked, StorageError."""
+        from casvault.sync import Remotes
+
         return Remotes(self).remove(name)
 
     def check_remote(self, remote: str) -> RemoteCheck:
@@ -79,6 +73,8 @@ class Syncing(Finding):
         With ``sizes`` also how many bytes would travel, which takes a look at every chunk of what would. Raises
         NotFound, UsageError, Cancelled.
         """
+        from casvault.sync import compare
+
         with self._reach(remote) as (entry, here, there):
             return compare(here, there, entry.name, sizes=sizes, progress=progress)
 
@@ -87,6 +83,8 @@ class Syncing(Finding):
 
         It is connected to, and closed as a context manager is. Raises NotFound, UsageError.
         """
+        from casvault.api.remote_vault import RemoteVault
+
         return RemoteVault(self, remote)
 
     def push(
@@ -106,6 +104,8 @@ class Syncing(Finding):
         lets deletions and thinnings travel as well; ``limit_rate`` are bytes per second. What stayed, and why, is in
         the result. Raises NotFound, AmbiguousError, UsageError, Locked, NoSpace, StorageError, Cancelled.
         """
+        from casvault.sync import push
+
         options = _options(references, model, latest, delete, dry_run, limit_rate)
         with self._reach(remote) as (_, here, there):
             return push(here, there, options, progress)
@@ -122,6 +122,8 @@ class Syncing(Finding):
         progress: Progress | None = None,
     ) -> SyncResult:
         """Bring snapshots from a remote; as `push`, and raises what that raises."""
+        from casvault.sync import pull
+
         options = _options(references, model, latest, delete, dry_run, limit_rate)
         with self._reach(remote) as (_, here, there):
             return pull(here, there, options, progress)
@@ -137,6 +139,8 @@ class Syncing(Finding):
         progress: Progress | None = None,
     ) -> Exchange:
         """Push, then pull; raises what `push` raises."""
+        from casvault.sync import Exchange, sync
+
         options = _options((), model, False, delete, dry_run, limit_rate)
         with self._reach(remote) as (_, here, there):
             return Exchange(*sync(here, there, options, progress))
@@ -144,6 +148,9 @@ class Syncing(Finding):
     @contextmanager
     def _reach(self, remote: str) -> Iterator[tuple[RemoteEntry, Remote, Remote]]:
         """Yield what ``remote`` names, this vault and that one as ends of a transfer."""
+        from casvault.sync import reach
+        from casvault.sync.local import LocalRemote
+
         entry, there = reach(self, remote)
         with there, LocalRemote(self) as here:
             yield entry, here, there
@@ -157,4 +164,6 @@ def _options(
         raise UsageError("snapshots that are named, --latest and --model exclude each other; MODEL@latest names both.")
     if limit_rate is not None and limit_rate < _SLOWEST:
         raise UsageError("a limit of the rate is a size per second, at least 1kiB.")
+    from casvault.sync import SyncOptions
+
     return SyncOptions(references, model, latest, delete, dry_run, limit_rate)
