@@ -244,3 +244,20 @@ def test_move(backend: Backend) -> None:
     for bad in BAD_NAMES:
         with pytest.raises(StorageError):
             backend.move("a/x", bad)
+
+
+def test_a_listing_gives_what_a_list_does(backend: Backend) -> None:
+    for name in ("ab", "abc", "abd", "b", "a.x"):
+        backend.write(f"a/{name}", name.encode())
+    backend.write("a/folder/x", b"1")
+    listing = backend.listing("a")
+    assert [name for name in listing.names if name != "folder"] == ["a.x", "ab", "abc", "abd", "b"]
+    assert [(entry.name, entry.size) for entry in listing.starting("ab")] == [("ab", 2), ("abc", 3), ("abd", 3)]
+    assert listing.starting("") == sorted(backend.list("a"))
+    assert listing.starting("c") == []
+    assert listing.get("folder") is listing.get("nothing") is None
+    backend.delete("a/abc")
+    assert backend.listing("a").get("abc") is None
+    assert backend.listing("nowhere").names == []
+    with pytest.raises(StorageError):
+        backend.listing("../a")

@@ -290,3 +290,16 @@ def test_a_read_only_vault(tmp_path: Path) -> None:
         assert backend.read("a/x") == b"1"
     finally:
         (tmp_path / "a").chmod(0o700)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_what_is_no_blob_is_not_found_in_a_listing(tmp_path: Path) -> None:
+    backend = LocalBackend(tmp_path)
+    backend.write("a/real", b"1")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "a" / "real")
+    (tmp_path / "a" / "rest.tmp").write_bytes(b"unfinished")
+    listing = backend.listing("a")
+    assert [entry.name for entry in listing.starting("")] == ["real"]
+    assert "rest.tmp" not in listing.names
+    (tmp_path / "a" / "real").unlink()
+    assert listing.get("real") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from casvault import api
+from casvault.backends import Batch
 from casvault.capture import Patience
 from casvault.chunking.chunks import Chunk
 from casvault.chunking.parameters import ChunkingParameters
@@ -376,3 +378,29 @@ def test_what_leans_on_a_base_that_is_gone_is_not_relied_on(
     assert vault.verify(read_data=False).ok
     vault.restore("again", RestoreOptions(to=tmp_path / "back"))
     assert contents(tmp_path / "back") == second
+
+
+def test_folders_are_synced_but_for_what_the_parent_vouches_for(
+    vault: api.Vault, model: SampleModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = Batch.flush
+
+    def flush(batch: Batch, folders: Iterable[str] = ()) -> None:
+        synced.extend(folders)
+        real(batch, synced)
+
+    monkeypatch.setattr(Batch, "flush", flush)
+    train_and_snapshot(vault, model, "one")
+    vault.snapshot(model.folder, name="the same")
+    assert synced == []
+    vault.snapshot(model.folder, name="read again", read_all=True)
+    assert synced == []
+    # Of a model without a parent nobody vouches for what is there.
+    stranger = model.folder.parent / "copy"
+    stranger.mkdir()
+    shutil.copyfile(model.folder / "new_SAEHD_encoder.npy", stranger / "weights.npy")
+    vault.snapshot(stranger, name="a stranger's")
+    assert synced
+    there = {name.folder for name in objects_of(vault)}
+    assert set(synced) <= there

@@ -335,3 +335,55 @@ def test_labels_that_count_no_more(backend: Watched) -> None:
     assert len(kept) == 4
     assert vault.index.labels.newest(stamp(4)).deleted
     assert vault.index.labels.newest(stamp(6)) == Label(stamp(6))
+
+
+def test_newest_first_reads_only_what_is_asked_for(backend: Watched) -> None:
+    ids = [add(backend, number, iteration=number) for number in range(400)]
+    label(backend, ids[398], 400, name="named", deleted=True)
+    wanted = HeadIndex(backend).read().heads[::-1]
+    new = make_manifest(stamp(500))
+    Vault(backend, VaultConfig()).commit(new, Label(new.id, name="new"))
+    index = HeadIndex(backend)
+    backend.read_names.clear()
+    found = index.newest_first()
+    assert [next(found).id for _ in range(2)] == [new.id, ids[399]]
+    assert next(found) == wanted[1]
+    assert CACHE not in backend.read_names
+    # A few documents, then the large part of the cache.
+    assert list(found) == wanted[2:]
+    assert backend.read_names.count(CACHE) == 1
+    assert sum(name.startswith("snapshots/") for name in backend.read_names) <= 5
+
+
+@pytest.mark.parametrize("part", [CACHE, RECENT])
+def test_newest_first_takes_no_word_of_the_cache_against_the_listing(backend: Watched, part: str) -> None:
+    ids = [add(backend, number) for number in range(4)]
+    HeadIndex(backend).read()
+    new = make_manifest(stamp(9))
+    Vault(backend, VaultConfig()).commit(new, Label(new.id, name="x"))
+    good = backend.read(part)
+    heads = [reseal({"format": 2, "heads": {new.id: record}}) for record in (None, 5, [], [0] * 7)]
+    for data in (*heads, good[:-1], b"", good.replace(b"manual", b"manuel")):
+        backend.write(part, data)
+        assert list(HeadIndex(backend).newest_first()) == HeadIndex(backend).read(cached=False).heads[::-1]
+        assert HeadIndex(backend).newest_id() == new.id
+    backend.write(f"snapshots/{ids[3]}.json", b"x")
+    backend.delete(f"snapshots/{new.id}.json")
+    label(backend, ids[2], 50, name="renamed")
+    assert [(head.id, head.name) for head in HeadIndex(backend).newest_first()] == [
+        (ids[2], "renamed"),
+        (ids[1], None),
+        (ids[0], None),
+    ]
+    backend.write(label(backend, ids[2], 60), b"x")
+    assert next(HeadIndex(backend).newest_first()).doubtful
+
+
+def test_labels_of_one_snapshot(backend: Watched) -> None:
+    id = add(backend, 1)
+    for number in (3, 9, 5):
+        label(backend, id, number)
+    label(backend, add(backend, 2), 4)
+    backend.write(f"labels/{id}.x.json", b"x")
+    assert HeadIndex(backend).labels.of(id) == [stamp(9), stamp(5), stamp(3)]
+    assert HeadIndex(backend).labels.of(stamp(7)) == []

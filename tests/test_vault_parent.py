@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from casvault.manifest.label import Label
 from casvault.models import Model
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
-from casvault.vault.parent import parent_of
-from tests.support.vaults import make_head, make_vault, stamp
+from casvault.vault.parent import chunks_on_disk, heads_from, parent_of
+from tests.support.vaults import make_head, make_manifest, make_vault, stamp
 
 IDS = [stamp(number) for number in range(5)]
 
@@ -47,3 +48,29 @@ def test_the_parent_of_a_step(tmp_path: Path) -> None:
     # One of its own comes first, and without any beside it what is called so.
     assert parent_of(vault, model, [step(4, "a/runs"), *heads], None) == IDS[4]
     assert parent_of(vault, model, heads[1:], None) == IDS[3]
+
+
+def test_the_children_of_a_snapshot_are_among_the_heads_from_it(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    for id, parent in zip(IDS, [None, IDS[0], IDS[1], IDS[1], IDS[3]], strict=True):
+        vault.commit(make_manifest(id, parent=parent), Label(id))
+    assert [head.id for head in heads_from(vault, LiveRecord(IDS[1]))] == IDS[1:]
+    assert [head.id for head in heads_from(vault, None)] == IDS
+    vault.write_label(Label(IDS[1], deleted=True))
+    assert [head.id for head in heads_from(vault, LiveRecord(IDS[1]))] == [IDS[0], *IDS[2:]]
+
+
+def test_what_a_parent_vouches_for(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    contents = {"new_SAEHD_encoder.npy": b"1" * 100, "new_SAEHD_src_dst_opt.npy": b"2" * 100}
+    parent = make_manifest(IDS[0], contents)
+    one, two = (file.chunks[0].digest for file in parent.files)
+    assert chunks_on_disk(vault, None) == chunks_on_disk(vault, parent) == set()
+    vault.commit(parent, Label(parent.id))
+    assert chunks_on_disk(vault, parent) == {one, two}
+    vault.write_label(Label(parent.id, thinned=(parent.files[1].path,)))
+    assert chunks_on_disk(vault, parent) == {one}
+    stamp_of_newest = vault.write_label(Label(parent.id, deleted=True))
+    assert chunks_on_disk(vault, parent) == set()
+    vault.backend.write(f"labels/{parent.id}.{stamp_of_newest}.json", b"x")
+    assert chunks_on_disk(vault, parent) == set()

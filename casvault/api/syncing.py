@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from casvault.api.finding import Finding
 from casvault.errors import UsageError
 from casvault.progress import Progress
-from casvault.sync.remotes import DEFAULT_PROGRAM, RemoteEntry, Remotes
 
 if TYPE_CHECKING:
     from casvault.api.remote_vault import RemoteVault
-    from casvault.sync import Comparison, Exchange, SyncOptions, SyncResult
+    from casvault.sync import Comparison, Exchange, RemoteEntry, SyncOptions, SyncResult
     from casvault.sync.remote import Remote
 
 __all__ = ["RemoteCheck", "Syncing"]
@@ -50,25 +49,31 @@ class Syncing(Finding):
 
     def remotes(self) -> list[RemoteEntry]:
         """Return the vaults that have names here; raises BadManifest, StorageError."""
+        from casvault.sync import Remotes
+
         return Remotes(self).every()
 
     def add_remote(
-        self, name: str, url: str, *, program: str = DEFAULT_PROGRAM, options: Mapping[str, str] | None = None
+        self, name: str, url: str, *, program: str = "casvault", options: Mapping[str, str] | None = None
     ) -> RemoteEntry:
         """Give the vault at ``url`` a name here; ``program`` is casvault on that machine. Nothing is connected to.
 
         ``options`` say how a bucket is reached, such as its ``endpoint``; secrets are refused. Raises UsageError,
         BadManifest, Locked, StorageError.
         """
+        from casvault.sync import Remotes
+
         return Remotes(self).add(name, url, program, options)
 
     def remove_remote(self, name: str) -> RemoteEntry:
         """Forget a remote; the vault there stays as it is. Raises NotFound, BadManifest, Locked, StorageError."""
+        from casvault.sync import Remotes
+
         return Remotes(self).remove(name)
 
     def check_remote(self, remote: str) -> RemoteCheck:
         """Connect to a remote and look what answers, and what can be done in a bucket; raises NotFound, UsageError."""
-        from casvault.sync import examine
+        from casvault.sync import Remotes, examine
 
         entry = Remotes(self).find(remote)
         found = examine(entry, self)
@@ -172,8 +177,8 @@ def _options(
     """Gather what travels; raises UsageError for what excludes each other."""
     if references and (latest or model is not None):
         raise UsageError("snapshots that are named, --latest and --model exclude each other; MODEL@latest names both.")
-    from casvault.sync import SyncOptions
-
     if limit_rate is not None and limit_rate < _SLOWEST:
         raise UsageError("a limit of the rate is a size per second, at least 1kiB.")
+    from casvault.sync import SyncOptions
+
     return SyncOptions(references, model, latest, delete, dry_run, limit_rate)

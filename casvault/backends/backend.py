@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import total_ordering
@@ -18,7 +19,7 @@ from types import TracebackType
 from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files.names import is_vault_name
 
-__all__ = ["Backend", "Batch", "Entry", "check_name", "storage_errors"]
+__all__ = ["Backend", "Batch", "Entry", "Listing", "check_name", "storage_errors"]
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -54,6 +55,35 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"Entry({self.name!r}, {self.size})"
+
+
+class Listing:
+    """What lay in a folder when it was listed, for who asks for a few of many.
+
+    ``names`` are in order, and a backend may leave among them what is no blob: `get` tells.
+    """
+
+    def __init__(self, folder: str, names: list[str], look: Callable[[str], Entry | None]) -> None:
+        self.names = names
+        self._folder = folder
+        self._look = look
+
+    def get(self, name: str) -> Entry | None:
+        """Return the blob ``name``, None where there is none; raises StorageError."""
+        with storage_errors(f"{self._folder}/{name} in the vault"):
+            return self._look(name)
+
+    def starting(self, prefix: str) -> list[Entry]:
+        """Return the blobs whose names begin with ``prefix``; raises StorageError."""
+        found = []
+        for place in range(bisect_left(self.names, prefix), len(self.names)):
+            name = self.names[place]
+            if not name.startswith(prefix):
+                break
+            entry = self.get(name)
+            if entry is not None:
+                found.append(entry)
+        return found
 
 
 @contextmanager
@@ -154,6 +184,15 @@ class Backend(ABC):
         with storage_errors(f"listing {folder} in the vault"):
             return self._list(folder)
 
+    def listing(self, folder: str) -> Listing:
+        """Return the names in ``folder``, in order; none where there is no such folder.
+
+        Of many names it costs far less than `list`, which has an entry for each.
+        """
+        check_name(folder)
+        with storage_errors(f"listing {folder} in the vault"):
+            return self._listing(folder)
+
     def unfinished(self, folder: str, older_than: float = 0.0) -> Sequence[Entry]:
         """Return what writers left unfinished directly in ``folder`` for so many seconds, or still work on."""
         check_name(folder)
@@ -213,6 +252,10 @@ class Backend(ABC):
         except NotFound:
             return False
         return True
+
+    def _listing(self, folder: str) -> Listing:
+        entries = {entry.name: entry for entry in self._list(folder)}
+        return Listing(folder, sorted(entries), entries.get)
 
     def _unfinished(self, folder: str, older_than: float) -> Sequence[Entry]:
         return ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from casvault.backends.backend import Backend, Batch, Entry
+from casvault.backends.backend import Backend, Batch, Entry, Listing
 from casvault.files.durable import (
     TEMP_SUFFIX,
     fill_temp,
@@ -27,7 +28,7 @@ from casvault.files.durable import (
 )
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["LocalBackend"]
 
@@ -91,6 +92,15 @@ class LocalBackend(Backend):
         except FileNotFoundError:
             return []
 
+    def _listing(self, folder: str) -> Listing:
+        place = self.path(folder)
+        try:
+            names = os.listdir(place)
+        except FileNotFoundError:
+            names = []
+        names = sorted(name for name in names if not name.endswith(TEMP_SUFFIX))
+        return Listing(folder, names, partial(_look, f"{place}{os.sep}"))
+
     def _unfinished(self, folder: str, older_than: float) -> list[Entry]:
         try:
             with os.scandir(self.path(folder)) as entries:
@@ -113,6 +123,14 @@ class LocalBackend(Backend):
             return []
 
 
+def _look(place: str, name: str) -> Entry | None:
+    try:
+        told = os.lstat(place + name)
+    except FileNotFoundError:
+        return None
+    return Entry(name, told.st_size) if stat.S_ISREG(told.st_mode) else None
+
+
 def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_size
@@ -123,10 +141,9 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 class _LocalBatch(Batch):
     def __init__(self, backend: LocalBackend, threads: int) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
         self._backend = backend
-        self._pool = ThreadPoolExecutor(threads, "flush") if threads > 1 else None
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
         self._room = threading.BoundedSemaphore(_PENDING)
         self._lock = threading.Lock()
         self._pending: list[Future[None]] = []
@@ -148,11 +165,11 @@ class _LocalBatch(Batch):
         except BaseException:
             self._room.release()
             raise
-        if self._pool is None:
+        if self._threads == 1:
             self._finish(descriptor, temp, path)
-        else:
-            with self._lock:
-                self._pending.append(self._pool.submit(self._finish, descriptor, temp, path))
+            return
+        with self._lock:
+            self._pending.append(self._workers().submit(self._finish, descriptor, temp, path))
 
     def _finish(self, descriptor: int, temp: Path, path: Path) -> None:
         try:
@@ -175,11 +192,21 @@ class _LocalBatch(Batch):
             self._touched = set()
         # Another process may have made a fan-out folder and not flushed its name yet.
         wanted |= {folder.parent for folder in wanted if folder != self._backend.root}
-        if self._pool is None:
+        if self._threads == 1:
             for folder in sorted(wanted):
                 sync_folder(folder)
-        else:
-            list(self._pool.map(sync_folder, sorted(wanted)))
+        elif wanted:
+            with self._lock:
+                pool = self._workers()
+            list(pool.map(sync_folder, sorted(wanted)))
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """Return the threads that sync, started when there is something for them; for who holds the lock."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._threads, "flush")
+        return self._pool
 
     def _wait(self) -> None:
         with self._lock:

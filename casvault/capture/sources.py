@@ -7,7 +7,6 @@ put a new one in its place, it is opened for moments only, and what has to be re
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +67,8 @@ def copy_away(path: Path, identity: FileIdentity) -> BinaryIO:
 
     Raises IncompleteSave where it is another file now, or was written to meanwhile; StorageError.
     """
+    import tempfile
+
     descriptor = hold(path, identity)
     try:
         with ExitStack() as until_whole:

@@ -8,7 +8,7 @@ alone.
 
 from __future__ import annotations
 
-import platform
+import os
 
 __all__ = ["keep_memory"]
 
@@ -19,10 +19,18 @@ _LARGEST = 32 << 20
 
 def keep_memory() -> None:
     """Tell the C library to keep freed memory; does nothing where that is not glibc."""
-    if platform.libc_ver()[0] != "glibc":
+    if not _is_glibc():
         return
     import ctypes
 
     mallopt = ctypes.CDLL(None).mallopt
     for option, value in ((_MMAP_THRESHOLD, _LARGEST), (_TOP_PAD, _LARGEST), (_TRIM_THRESHOLD, 1 << 30)):
         mallopt(option, value)
+
+
+def _is_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError, OSError):
+        # Windows has no such call, other C libraries no such name.
+        return False

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -63,7 +62,7 @@ def name_is_free_at_once(folder: Path) -> bool:
 
 def probe(folder: Path) -> bool:
     """Delete an open file in ``folder``, make one of the same name, and tell whether that went."""
-    path = folder / f".casvault_probe_{secrets.token_hex(8)}"
+    path = folder / f".casvault_probe_{os.urandom(8).hex()}"
     held = None
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))

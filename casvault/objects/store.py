@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from casvault.backends import Backend, Entry, storage_errors
+from casvault.backends import Backend, Entry, Listing, storage_errors
 from casvault.codecs import Bytes, codec_of
 from casvault.digest import DIGEST_SIZE, digest_of, is_digest
 from casvault.errors import CasvaultError, DamageError, FormatError, MissingObject, NotFound
@@ -75,20 +75,24 @@ class ObjectStore:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._folders: dict[str, dict[str, list[Entry]]] = {}
+        self._folders: dict[str, Listing] = {}
         self._asked: dict[str, list[ObjectName]] = {}
         self._lock = threading.Lock()
 
     def encodings(self, digest: str) -> list[ObjectName]:
         """Return the objects that hold ``digest``, the one that stands alone first; none: it is not there."""
         with self._lock:
-            if digest not in self._asked:
-                # Of most of what lies in a folder nobody asks the size.
-                folder = folder_of(digest)
-                if folder not in self._folders:
-                    self._folders[folder] = self._by_digest(folder)
-                self._asked[digest] = list(_named(folder, self._folders[folder].get(digest, ())))
-            return sorted(self._asked[digest], key=lambda name: (name.base is not None, name.base or ""))
+            found = self._found(digest)
+            return sorted(found, key=lambda name: (name.base is not None, name.base or "")) if found[1:] else [*found]
+
+    def _found(self, digest: str) -> list[ObjectName]:
+        """Return what is known of ``digest``, for who holds the lock; of most of what lies in a folder nobody asks."""
+        if digest not in self._asked:
+            folder = folder_of(digest)
+            if folder not in self._folders:
+                self._folders[folder] = self._backend.listing(folder)
+            self._asked[digest] = list(_named(folder, self._folders[folder].starting(digest)))
+        return self._asked[digest]
 
     def is_whole(self, digest: str, chain: int = MAX_CHAIN) -> bool:
         """Tell whether an object that holds ``digest`` and its bases have their checksums, by reading them.
@@ -112,13 +116,10 @@ class ObjectStore:
     def note(self, name: ObjectName) -> None:
         """Add an object that was written since its folder was listed."""
         with self._lock:
-            known = self._asked.get(name.digest)
-            if known is not None:
+            if name.digest in self._asked or name.folder in self._folders:
+                known = self._found(name.digest)
                 if name not in known:
                     known.append(name)
-            elif name.folder in self._folders:
-                entry = Entry(name.blob.rpartition("/")[2], name.size)
-                self._folders[name.folder].setdefault(name.digest, []).append(entry)
 
     def forget(self) -> None:
         """Forget every listing, so that the next question looks at the backend anew."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from casvault.backends import Batch
 from casvault.capture import CapturedFile
@@ -31,6 +30,9 @@ from casvault.objects.store import folder_of
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["Ingest", "ingesting", "on_all_cores"]
 
@@ -57,10 +59,10 @@ class Ingest:
         self,
         vault: Vault,
         batch: Batch,
-        pool: ThreadPoolExecutor | None,
         progress: Progress,
         bases: Bases,
         inspector: Inspector,
+        on_disk: Collection[str],
         careful: bool,
     ) -> None:
         self._vault = vault
@@ -69,12 +71,13 @@ class Ingest:
         # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
         self._is_there = vault.objects.is_whole if careful else partial(is_there, vault.objects)
         self._batch = batch
-        self._pool = pool
+        self._pool: ThreadPoolExecutor | None = None
         self._progress = progress
         self._lock = threading.Lock()
         self._waiting: deque[tuple[_Reading, Future[tuple[ChunkRef, list[Part]]]]] = deque()
         self._claimed: set[str] = set()
         self._folders: set[str] = set()
+        self._on_disk = on_disk
         self.new_bytes = 0
         self.stored_bytes = 0
         self.read_bytes = 0
@@ -126,6 +129,11 @@ class Ingest:
         """Make every object that was written or relied on durable."""
         self._batch.flush(sorted(self._folders))
 
+    def close(self) -> None:
+        """Let the workers end; what they have not begun is left."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
     def _collect(self) -> None:
         """Take what became of the chunk that has waited longest."""
         reading, future = self._waiting.popleft()
@@ -154,7 +162,12 @@ class Ingest:
         return 2 * self._vault.threads + 2
 
     def _submit(self, chunk: Chunk, role: str, survey: Survey) -> Future[tuple[ChunkRef, list[Part]]]:
-        if self._pool is not None:
+        from concurrent.futures import Future, ThreadPoolExecutor
+
+        if self._vault.threads > 1:
+            if self._pool is None:
+                # Where nothing has changed there is nothing to do for it.
+                self._pool = ThreadPoolExecutor(self._vault.threads, "ingest")
             return self._pool.submit(self._work, chunk, role, survey)
         done: Future[tuple[ChunkRef, list[Part]]] = Future()
         done.set_result(self._work(chunk, role, survey))
@@ -209,6 +222,8 @@ class Ingest:
             return None
 
     def _rely_on(self, digest: str) -> None:
+        if digest in self._on_disk:
+            return
         # Another process may have renamed the object, or a base of it, and not have flushed the folder yet.
         folders = {folder_of(one) for one in self._vault.objects.closure(digest)}
         with self._lock:
@@ -219,26 +234,25 @@ def on_all_cores(threads: int, work: Callable[[_Item], _Result], items: Sequence
     """Return what ``work`` makes of each item, in order, done by ``threads`` threads; with one, in the caller's own."""
     if threads == 1:
         return [work(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(threads, "read") as pool:
         return list(pool.map(work, items))
 
 
 @contextmanager
 def ingesting(
-    vault: Vault, progress: Progress, bases: Bases, inspector: Inspector, *, careful: bool
+    vault: Vault, progress: Progress, bases: Bases, inspector: Inspector, on_disk: Collection[str], *, careful: bool
 ) -> Iterator[Ingest]:
     """Begin an ingest, which takes deltas against ``bases``, looks for faults with ``inspector``, and reads the objects
-    that it relies on if ``careful``.
+    that it relies on if ``careful``. The chunks ``on_disk`` need no flush.
 
     On leaving, workers have ended and temporary files are gone, whatever happened.
     """
     threads = vault.threads
     with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1) as batch:
-        if threads == 1:
-            yield Ingest(vault, batch, None, progress, bases, inspector, careful)
-            return
-        pool = ThreadPoolExecutor(threads, "ingest")
+        ingest = Ingest(vault, batch, progress, bases, inspector, on_disk, careful)
         try:
-            yield Ingest(vault, batch, pool, progress, bases, inspector, careful)
+            yield ingest
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            ingest.close()

@@ -33,7 +33,7 @@ from casvault.snapshot.origin import Origin
 from casvault.snapshot.previews import keep_preview
 from casvault.vault.head import Head
 from casvault.vault.live import LiveRecord
-from casvault.vault.parent import parent_of
+from casvault.vault.parent import chunks_on_disk, heads_from, parent_of
 from casvault.vault.vault import Vault
 
 __all__ = ["Annotation", "SnapshotResult", "take", "take_held"]
@@ -216,8 +216,10 @@ def _ingest(
     since = (iteration or 0) - ((previous.manifest.iteration or 0) if previous.manifest is not None else 0)
     forgot = partial(kind.forgot, iterations=since)
     bases = Bases(vault.objects, previous.manifest, vault.config.max_depth, previous.siblings, forgot)
+    careful = annotation.kind == "auto-backup"
     inspector = Inspector(vault, kind, previous.manifest, iteration)
-    with ingesting(vault, progress, bases, inspector, careful=annotation.kind == "auto-backup") as ingest:
+    on_disk = frozenset[str]() if careful else chunks_on_disk(vault, previous.manifest)
+    with ingesting(vault, progress, bases, inspector, on_disk, careful=careful) as ingest:
         entries, origin = _entries(taken, previous, ingest), annotation.origin
         files = tuple(entries if origin is None else origin.renamed(entries, taken.model))
         changed = taken.changed()
@@ -317,7 +319,7 @@ def _manifest(
 def _previous(vault: Vault, model: Model, origin: Origin | None = None) -> _Previous:
     record = vault.live(vault.live_key(model)) if origin is None else None
     backup = record.backup if record is not None else None
-    heads = vault.heads()
+    heads = heads_from(vault, record)
     id = parent_of(vault, model, heads, record) if origin is None else origin.parent
     if id is None:
         return _Previous(backup=backup)

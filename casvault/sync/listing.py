@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection, Iterator
 from math import ceil
 
-from casvault.backends.backend import Entry
+from casvault.backends.backend import Entry, Listing
 from casvault.backends.bucket import MOST_ENTRIES, BucketBackend
 from casvault.codecs import Bytes
 from casvault.errors import CasvaultError
@@ -62,12 +62,13 @@ class BucketObjects(ObjectStore):
     def folders(self) -> list[str]:
         """Return the folders that were looked into and hold something, in order."""
         with self._lock:
-            return sorted(folder for folder, found in self._folders.items() if found)
+            return sorted(folder for folder, found in self._folders.items() if found.names)
 
     def every(self, *, husks: bool = False) -> Iterator[ObjectName]:
         """List the objects that were looked at, in the order of their names."""
         with self._lock:
-            known = {digest for index in self._folders.values() for digest in index}
+            known = {name.partition(".")[0] for listing in self._folders.values() for name in listing.names}
+            known |= self._asked.keys()
         for digest in sorted(known):
             yield from self.encodings(digest)
 
@@ -80,28 +81,33 @@ class BucketObjects(ObjectStore):
                 pass
         return super().read(digest, size)
 
-    def _by_digest(self, folder: str) -> dict[str, list[Entry]]:
-        return {} if self._all else super()._by_digest(folder)
+    def _found(self, digest: str) -> list[ObjectName]:
+        if self._all:
+            # What a listing of everything had no name in holds nothing.
+            folder = folder_of(digest)
+            self._folders.setdefault(folder, _listing(folder, {}))
+        return super()._found(digest)
 
     def _list_all(self, pages: int) -> bool:
         """List all objects, and tell whether they fit into so many pages."""
-        found: dict[str, dict[str, list[Entry]]] = {}
+        found: dict[str, dict[str, Entry]] = {}
         for number, one in enumerate(self._bucket.walk(OBJECTS)):
             if number >= pages * _PAGE:
                 return False
             folder, _, name = one.name.rpartition("/")
-            found.setdefault(folder, {}).setdefault(name.partition(".")[0], []).append(Entry(name, one.size))
+            found.setdefault(folder, {})[name] = Entry(name, one.size)
         with self._lock:
-            self._folders.update(found)
+            self._folders.update({folder: _listing(folder, entries) for folder, entries in found.items()})
         return True
 
     def _list_folders(self, folders: list[str]) -> None:
         """List these folders, many at once."""
-
-        def listed(folder: str) -> tuple[str, dict[str, list[Entry]]]:
-            return folder, super(BucketObjects, self)._by_digest(folder)
-
-        for each in [self._bucket.submit(lambda folder=folder: listed(folder)) for folder in folders]:  # type: ignore[misc]
-            folder, index = each.result()
+        asked = [self._bucket.submit(lambda folder=folder: self._bucket.listing(folder)) for folder in folders]  # type: ignore[misc]
+        for folder, each in zip(folders, asked, strict=True):
+            listing = each.result()
             with self._lock:
-                self._folders[folder] = index
+                self._folders[folder] = listing
+
+
+def _listing(folder: str, entries: dict[str, Entry]) -> Listing:
+    return Listing(folder, sorted(entries), entries.get)

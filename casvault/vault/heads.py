@@ -36,6 +36,8 @@ _MOST_RECENT = 32
 
 _AHEAD = 64
 """Snapshots whose documents are asked for at once, where the backend does that."""
+_AS_DEAR = 100
+"""Heads in the large part that take as long to read as one manifest does."""
 
 _MEMBERS = {"id", "created", "saved_at", "kind", "model", "iteration", "loss", "incomplete", "health"}
 
@@ -58,6 +60,7 @@ class HeadIndex:
         self._cache = cache or backend
         self._folder = folder
         self._known: dict[str, Any] = {}
+        self._newest: dict[str, Any] | None = None
         self._stored: dict[str, Any] = {}
         self._heads: dict[str, tuple[list[Any], Head]] = {}
         self._lock = threading.RLock()
@@ -67,6 +70,51 @@ class HeadIndex:
     def ids(self) -> list[str]:
         """Return the ids of all snapshots, deleted ones too, oldest first."""
         return sorted(id for id, _ in self._entries())
+
+    def newest_id(self) -> str | None:
+        """Return the newest id that stands for a real moment, None where there is none."""
+        names = reversed(self._backend.listing(SNAPSHOTS).names)
+        ids = (name[: -len(_SUFFIX)] for name in names if name.endswith(_SUFFIX))
+        return next(filter(Stamp.valid, ids), None)
+
+    def newest_first(self) -> Iterator[Head]:
+        """Yield the heads of all snapshots, deleted ones too, newest first; what cannot be read is passed over.
+
+        The small part of the cache has most of those that are asked for first, and documents the others: as long as
+        that is less than reading the large part, whose cost grows with the number of snapshots.
+        """
+        snapshots, labels = self._backend.listing(SNAPSHOTS), self._backend.listing(LABELS)
+        room = len(snapshots.names) // _AS_DEAR
+        for name in reversed(snapshots.names):
+            id = name[: -len(_SUFFIX)]
+            entry = snapshots.get(name) if name.endswith(_SUFFIX) and Stamp.shaped(id) else None
+            if entry is None:
+                continue
+            stamps = self.labels.of(id, labels)
+            with self._lock:
+                head, read = self._one(id, [entry.size, stamps[0] if stamps else None], stamps, room > 0)
+            room -= read
+            if head is not None:
+                yield head
+
+    def _one(self, id: str, key: list[Any], stamps: list[str], spare: bool) -> tuple[Head | None, bool]:
+        """Return one head, None where it cannot be read, and whether its documents were read.
+
+        With ``spare`` they are read before the large part of the cache is.
+        """
+        known = self._known or self._recent()
+        if not self._known and not spare and known.get(id, [])[:2] != key:
+            known = self._known = self._cached()
+        record = known.get(id)
+        if record is not None and record[:2] == key:
+            return self._made(id, record), False
+        record, doubtful = self._record(id, key, stamps, {})
+        if record is None:
+            return None, True
+        if doubtful:
+            return _head(record, doubtful), True
+        known[id] = record
+        return self._made(id, record), True
 
     def read(self, *, cached: bool = True) -> Heads:
         """Return all heads, and what could not be read.
@@ -108,11 +156,17 @@ class HeadIndex:
 
     def add(self, head: Head, size: int, stamp: str | None) -> None:
         """Remember the head of a snapshot that was just written: its document's bytes and its label's stamp."""
+        label = head.label.to_json()
+        record = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
         with self._lock:
-            if not self._known:
-                self._known = self._cached()
-            label = head.label.to_json()
-            self._known[head.id] = [size, stamp, head.document, label, head.size, head.file_count, head.contents]
+            recent = self._recent()
+            recent[head.id] = record
+            if not self._known and len(recent) <= _MOST_RECENT:
+                with suppress(CasvaultError):
+                    self._store(_RECENT, recent)
+                return
+            self._known = self._known or self._cached()
+            self._known[head.id] = record
             self._remember(small=True)
 
     def drop_cache(self) -> None:
@@ -164,7 +218,13 @@ class HeadIndex:
 
     def _cached(self) -> dict[str, Any]:
         self._stored = self._load(_CACHE)
-        return {**self._stored, **self._load(_RECENT)}
+        return {**self._stored, **self._recent()}
+
+    def _recent(self) -> dict[str, Any]:
+        """Return the small part of the cache, and what was read or written since."""
+        if self._newest is None:
+            self._newest = self._load(_RECENT)
+        return self._newest
 
     def _load(self, name: str) -> dict[str, Any]:
         try:
@@ -189,7 +249,7 @@ class HeadIndex:
         try:
             if not small or len(recent) > _MOST_RECENT:
                 self._store(_CACHE, self._known)
-                self._stored, recent = dict(self._known), {}
+                self._stored, self._newest = dict(self._known), {}
                 self._cache.delete(f"{self._folder}/{_RECENT}")
             else:
                 self._store(_RECENT, recent)

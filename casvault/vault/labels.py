@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from casvault.backends import Backend
+from casvault.backends import Backend, Listing
 from casvault.errors import BadManifest, CasvaultError, NotFound
 from casvault.manifest.document import MAX_DOCUMENT
 from casvault.manifest.label import Label, label_parts
@@ -57,12 +57,21 @@ class LabelIndex:
             each.sort(reverse=True)
         return found
 
+    def of(self, id: str, listing: Listing | None = None) -> list[str]:
+        """Return the stamps of the labels of snapshot ``id``, the newest first, from the ``listing`` of their folder.
+
+        Without one it is listed now.
+        """
+        listing = listing if listing is not None else self._backend.listing(LABELS)
+        parts = (label_parts(one.name[: -len(_SUFFIX)]) for one in listing.starting(id) if one.name.endswith(_SUFFIX))
+        return sorted((stamp for owner, stamp in parts if owner == id and Stamp.shaped(stamp)), reverse=True)
+
     def newest(self, id: str) -> Label:
         """Return the newest label of snapshot ``id``, an empty one where there is none.
 
         Raises BadManifest where it is damaged, StorageError where it cannot be read.
         """
-        stamps = self.stamps().get(id, [])
+        stamps = self.of(id)
         return self._read(id, stamps[0]) if stamps else Label(id)
 
     def found(self, id: str, stamps: Sequence[str]) -> FoundLabel:
@@ -82,7 +91,7 @@ class LabelIndex:
 
         A damaged one is replaced by the change; one that only cannot be read now may say anything.
         """
-        found = self.found(id, self.stamps().get(id, []))
+        found = self.found(id, self.of(id))
         for error in found.damaged.values():
             if not isinstance(error, BadManifest):
                 raise error

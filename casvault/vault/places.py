@@ -99,7 +99,7 @@ def _at(vault: Vault, path: Path, name: str | None) -> list[Model]:
 def _known_name(vault: Vault, model: Model) -> str | None:
     """Return what the vault calls a generic model: by its newest snapshot, else by what was restored there."""
     source = vault.source_of(model.folder)
-    for head in reversed(vault.heads()):
+    for head in vault.newest_first():
         told = head.document["model"]
         if (told["kind"], told["source"], told["single"]) == (model.kind, source, model.single) and (
             not model.single or _file_of(vault, head) == model.files[0].path

@@ -7,7 +7,6 @@ healthy and neither an automatic backup nor imported, unless there is no other.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +47,8 @@ def resolve_snapshot(text: str, heads: Sequence[Head]) -> Head:
 
 
 def _unknown(text: str, heads: Sequence[Head]) -> NotFound:
+    import difflib
+
     names = {head.name.casefold(): head.name for head in heads if head.name}
     near = difflib.get_close_matches(text.casefold(), names, n=1)
     hint = f"did you mean {names[near[0]]!r}?" if near else "`casvault list` shows what there is."

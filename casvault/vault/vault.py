@@ -7,7 +7,7 @@ vault: it never lies inside a model's folder or a trainer's workspace, where cle
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,10 @@ class Vault:
         """Return the snapshots' heads, oldest first; those that were deleted only when asked for."""
         return [head for head in self.index.read().heads if deleted or not head.label.deleted]
 
+    def newest_first(self) -> Iterator[Head]:
+        """Yield the heads of snapshots that were not deleted, newest first; who stops early pays for few."""
+        return (head for head in self.index.newest_first() if not head.label.deleted)
+
     def head(self, id: str) -> Head:
         """Return the head of snapshot ``id``; raises NotFound."""
         for head in self.index.read().heads:
@@ -97,7 +101,7 @@ class Vault:
 
     def new_id(self) -> str:
         """Return an id for a snapshot, later than every other."""
-        return Stamp.new(next(filter(Stamp.valid, reversed(self.index.ids())), None))
+        return Stamp.new(self.index.newest_id())
 
     def stored_size(self, manifest: Manifest) -> int:
         """Return the bytes that the objects of a snapshot take, those that others share included, and its picture's."""
@@ -124,7 +128,7 @@ class Vault:
 
     def write_label(self, label: Label) -> str:
         """Write a label that wins over all earlier ones of its snapshot; return its stamp."""
-        stamp = Stamp.new(next(filter(Stamp.valid, self.index.labels.stamps().get(label.snapshot, [])), None))
+        stamp = Stamp.new(next(filter(Stamp.valid, self.index.labels.of(label.snapshot)), None))
         self.backend.write(f"{LABELS}/{label.snapshot}.{stamp}.json", label.to_bytes())
         return stamp
 
