@@ -592,6 +592,26 @@ def test_the_result_as_json(vault: api.Vault, other: api.Vault) -> None:
     assert {"snapshots_sent", "objects_sent", "wire_bytes", "seconds"} <= document.keys()
 
 
+@kinds
+def test_a_manifest_that_cannot_be_read_is_told_and_keeps_no_other(
+    line: Line, vault: api.Vault, other: api.Vault, kind: str
+) -> None:
+    lost, *others = sorted(line.saves)
+    assert vault.path is not None
+    manifest = vault.path / "snapshots" / f"{lost}.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:-9])
+    result = pushed(vault, other, kind=kind)
+    assert result.snapshots == others[::-1]
+    assert list(result.failed) == [lost]
+    assert "its manifest in" in result.failed[lost]
+    # Where the other side has it, nothing is lost.
+    manifest.write_bytes(whole)
+    pushed(vault, other, kind=kind)
+    manifest.write_bytes(whole[:-9])
+    assert not pushed(vault, other, kind=kind).failed
+
+
 def test_an_object_that_is_damaged_on_the_way_is_refused(vault: api.Vault, other: api.Vault) -> None:
     names = list(vault.objects.every())
     with LocalRemote(vault) as here, LocalRemote(other) as there:

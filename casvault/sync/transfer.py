@@ -162,6 +162,7 @@ class _Transfer:
         plan = plan_snapshots(ours, theirs, _chosen(self._source, ours, self._options), delete=self._options.delete)
         self._result.refused |= plan.refused
         self._result.conflicts |= plan.conflicts
+        self._result.failed |= self._left_out(ours, theirs)
         self._logical_before = self._result.logical_bytes
         self._sizes = {id: known.head.size for id, known in ours.snapshots.items()}
         if not self._options.dry_run:
@@ -191,6 +192,14 @@ class _Transfer:
 
     def _state(self, end: Remote) -> State:
         return self._first.pop(end) if end in self._first else end.state()
+
+    def _left_out(self, ours: State, theirs: State) -> dict[str, str]:
+        """Return what cannot travel, and why, where everything is to: snapshots of which only the id is known."""
+        if self._options.snapshots or self._options.latest or self._options.model is not None:
+            return {}
+        lost = ours.damaged - theirs.snapshots.keys() - theirs.tombstones.keys()
+        why = f"its manifest in {self._source.title} cannot be read; `casvault verify` there tells more."
+        return dict.fromkeys(sorted(lost), why)
 
     def _survey(self, sendings: Sequence[Sending]) -> None:
         """Look how much all will be, as far as it is not too much to keep in mind, so that the time can be told."""
