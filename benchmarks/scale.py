@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.figures import Log, add, median, ratio, spread, table
 from benchmarks.history import History, write_history
-from benchmarks.process import measure, settle
+from benchmarks.process import discard, measure, settle
 from benchmarks.saves import Live, generated
 from benchmarks.settings import Settings
 from benchmarks.tools import Casvault
@@ -93,11 +93,11 @@ class _History:
     def round(self, log: Log) -> None:
         """Do each thing once, then wind the vault back."""
         count = str(self.count)
-        add(log, "list", count, measure(self.tool.command("list"), sync=False))
+        add(log, "list", count, measure(self.tool.command("list"), reads=self.tool.reads, sync=False))
         self.live.put(self.saves[1], settled=True)
         add(log, "changed", count, self.tool.snapshot("changed"))
         add(log, "unchanged", count, self.tool.snapshot("unchanged"))
-        add(log, "usage", count, measure(self.tool.command("usage"), sync=False))
+        add(log, "usage", count, measure(self.tool.command("usage"), reads=self.tool.reads, sync=False))
         self._wind_back()
 
     def collect(self, log: Log) -> None:
@@ -112,7 +112,7 @@ class _History:
                 path = self.tool.store / vault.objects.encodings(chunk.digest)[0].blob
                 self.contents.setdefault(path, path.read_bytes())
         vault.delete(*doomed)
-        add(log, "gc", str(self.count), measure(self.tool.command("gc", "--no-recode", "-q")))
+        add(log, "gc", str(self.count), measure(self.tool.command("gc", "--no-recode", "-q"), reads=self.tool.reads))
         gone = self.names - set(self._all())
         if not {path.parent.parent.name for path in gone} & {"objects"}:
             raise SystemExit("gc freed nothing")
@@ -121,7 +121,7 @@ class _History:
     def _wind_back(self) -> None:
         there = set(self._all())
         for path in there - self.names:
-            path.unlink()
+            discard(path, self.place)
         for path, data in self.contents.items():
             if path not in there or path.parent.name in _REWRITTEN:
                 path.write_bytes(data)

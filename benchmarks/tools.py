@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import casvault
-from benchmarks.process import Usage, measure
+from benchmarks.process import Usage, discard, measure
 
 __all__ = ["TOOLS", "Borg", "Casvault", "Copy", "Restic", "Tool", "bytes_below", "tools_here"]
 
@@ -33,6 +33,7 @@ class Tool(ABC):
     """How it is used here, in words."""
 
     def __init__(self, place: Path, model: Path) -> None:
+        self.place = place
         self.store = place / self.name
         self.model = model
 
@@ -73,8 +74,13 @@ class Tool(ABC):
         return sum(path.stat().st_blocks * 512 for path in self.store.rglob("*") if path.is_file())
 
     def remove(self) -> None:
-        """Remove the repository."""
-        shutil.rmtree(self.store, ignore_errors=True)
+        """Put the repository out of the way."""
+        discard(self.store, self.place)
+
+    @property
+    def reads(self) -> list[Path]:
+        """The folders that a command may read."""
+        return [self.model, self.store]
 
 
 class Copy(Tool):
@@ -94,11 +100,11 @@ class Copy(Tool):
 
     def snapshot(self, name: str) -> Usage:
         """Copy the model."""
-        return measure(["cp", "-r", str(self.model), str(self.store / name)])
+        return measure(["cp", "-r", str(self.model), str(self.store / name)], reads=self.reads)
 
     def restore(self, name: str) -> Usage:
         """Copy it back."""
-        return measure(["cp", "-r", f"{self.store / name}/.", str(self.model)])
+        return measure(["cp", "-r", f"{self.store / name}/.", str(self.model)], reads=self.reads)
 
 
 class Casvault(Tool):
@@ -123,15 +129,18 @@ class Casvault(Tool):
 
     def snapshot(self, name: str) -> Usage:
         """Take a snapshot."""
-        return measure(self.command("snapshot", str(self.model), "--name", name, "-q"))
+        return self._run("snapshot", str(self.model), "--name", name, "-q")
 
     def restore(self, name: str) -> Usage:
         """Restore without an automatic backup."""
-        return measure(self.command("restore", name, "-y", "-q", "--no-backup"))
+        return self._run("restore", name, "-y", "-q", "--no-backup")
 
     def restore_after_backup(self, name: str, backup: str) -> Usage:
         """Restore with the automatic backup, which has a name of its own."""
-        return measure(self.command("restore", name, "-y", "-q"))
+        return self._run("restore", name, "-y", "-q")
+
+    def _run(self, *arguments: str) -> Usage:
+        return measure(self.command(*arguments), reads=self.reads)
 
     def kept(self) -> int:
         """Return the bytes of what belongs to snapshots: objects, manifests and labels."""
@@ -164,9 +173,14 @@ class Restic(Tool):
         return self._run("restore", "latest", "--tag", name, "--target", ".")
 
     def remove(self) -> None:
-        """Remove the repository and its cache."""
+        """Put the repository and its cache out of the way."""
         super().remove()
-        shutil.rmtree(self._cache, ignore_errors=True)
+        discard(self._cache, self.place)
+
+    @property
+    def reads(self) -> list[Path]:
+        """The folders that a command may read."""
+        return [*super().reads, self._cache]
 
     @property
     def _cache(self) -> Path:
@@ -175,7 +189,8 @@ class Restic(Tool):
     def _run(self, *arguments: str) -> Usage:
         environment = {"RESTIC_PASSWORD": "benchmark", "RESTIC_CACHE_DIR": str(self._cache)}
         # From the folder above and by a relative path: so that no folder further up is a part of the snapshot.
-        return measure(["restic", "-q", "-r", str(self.store), *arguments], environment, self.model.parent)
+        command = ["restic", "-q", "-r", str(self.store), *arguments]
+        return measure(command, environment, self.model.parent, reads=self.reads)
 
 
 class Borg(Tool):
@@ -198,9 +213,14 @@ class Borg(Tool):
         return self._run("extract", f"{self.store}::{name}")
 
     def remove(self) -> None:
-        """Remove the repository and its cache."""
+        """Put the repository and its cache out of the way."""
         super().remove()
-        shutil.rmtree(self._home, ignore_errors=True)
+        discard(self._home, self.place)
+
+    @property
+    def reads(self) -> list[Path]:
+        """The folders that a command may read."""
+        return [*super().reads, self._home]
 
     @property
     def _home(self) -> Path:
@@ -212,7 +232,7 @@ class Borg(Tool):
             "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         }
-        return measure(["borg", *arguments], environment, self.model.parent)
+        return measure(["borg", *arguments], environment, self.model.parent, reads=self.reads)
 
 
 TOOLS: tuple[type[Tool], ...] = (Copy, Casvault, Restic, Borg)
