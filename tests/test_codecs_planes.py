@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,10 +99,14 @@ def test_every_rotation_is_read_by_a_second_reader(size: int, widths: list[int])
     """Also those by whole planes, which are written in another order instead of being turned."""
     words = np.frombuffer(np.random.default_rng(size).bytes(size * 40), f"<u{size}")
     base = words + words.dtype.type(3)
+
+    def predict(start: int, stop: int, bias: Any, out: Any) -> None:
+        np.subtract(base[start:stop], bias, out=out)
+
     for rotation in range(8 * size):
         payload = b"".join(write_planes(words, None, rotation, widths))
         assert read_by_the_page(TURNED, payload, words.nbytes, size, 0, None) == words.tobytes()
-        payload = b"".join(write_planes(words, lambda start, stop: base[start:stop], rotation, widths))
+        payload = b"".join(write_planes(words, predict, rotation, widths))
         delta = CODEC_IDS["delta"]
         assert read_by_the_page(delta, payload, words.nbytes, size, 0, base.tobytes()) == words.tobytes()
 

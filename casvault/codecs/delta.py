@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from casvault.codecs.codec import Bytes, Layout, check_base
-from casvault.codecs.planes import PlanesAttempt, read_planes
+from casvault.codecs.planes import PlanesAttempt, Predict, read_planes
 from casvault.codecs.sample import NumbersCodec, Sample
 from casvault.codecs.words import checked_size, words_of
 
@@ -18,12 +22,18 @@ class Delta(NumbersCodec):
 
     def weigh(self, sample: Sample) -> PlanesAttempt | None:
         """Size up a chunk that has a base of its length."""
-        before = sample.before
-        if before is None:
+        if sample.before is None:
             return None
-        return PlanesAttempt(sample, sample.differences, lambda start, stop: before[start:stop])
+        return PlanesAttempt(sample, sample.differences, _predict(sample.before))
 
     def decode(self, payload: Bytes, plain_size: int, layout: Layout, base: Bytes | None = None) -> Bytes:
         """Return the words that differ from ``base`` as the payload says; raises FormatError."""
         before, _ = words_of(check_base(base, plain_size), checked_size(layout.item_size))
-        return read_planes(memoryview(payload), plain_size, layout.item_size, lambda start, stop: before[start:stop])
+        return read_planes(memoryview(payload), plain_size, layout.item_size, _predict(before))
+
+
+def _predict(before: Any) -> Predict:
+    def predict(start: int, stop: int, bias: Any, out: Any) -> None:
+        np.subtract(before[start:stop], bias, out=out)
+
+    return predict

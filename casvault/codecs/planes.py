@@ -29,8 +29,8 @@ from casvault.errors import FormatError
 
 __all__ = ["Planes", "PlanesAttempt", "Predict", "TurnedPlanes", "read_planes", "write_planes"]
 
-Predict = Callable[[int, int], Any]
-"""Returns the predicted words from one index to another, as an array that is only read."""
+Predict = Callable[[int, int, Any, Any], None]
+"""Puts the predicted words from one index to another, less a bias, into an array."""
 
 _BLOCK = 1 << 21
 """Bytes of words in a block."""
@@ -148,9 +148,11 @@ def write_planes(words: Any, predict: Predict | None, rotation: int, widths: Seq
     order, left = _turned(planes, rotation)
     for start in range(0, count, step):
         stop = min(start + step, count)
-        out = turned[: stop - start]
-        predicted = predict(start, stop) if predict is not None else None
-        turn(words[start:stop], predicted, rotation, out, scratch[: stop - start], left)
+        out, spare, source = turned[: stop - start], scratch[: stop - start], words[start:stop]
+        if predict is not None:
+            predict(start, stop, bias(words, rotation), spare)
+            source = np.subtract(source, spare, out=out)
+        turn(source, left, out, spare)
         _split(out, [plane[start:stop] for plane in order])
     heads, bodies = [bytes([rotation])], []
     for plane in planes:
@@ -179,17 +181,19 @@ def read_planes(view: memoryview, plain_size: int, size: int, predict: Predict |
     for start in range(0, count, step):
         stop = min(start + step, count)
         _join([plane[start:stop] for plane in planes], words[start:stop], scratch[: stop - start])
-        predicted = predict(start, stop) if predict is not None else None
-        turn_back(words[start:stop], predicted, rotation, scratch[: stop - start], done)
+        turn_back(words[start:stop], (rotation - done) % (8 * size), scratch[: stop - start])
+        if predict is not None:
+            predict(start, stop, bias(words, rotation), scratch[: stop - start])
+            np.add(words[start:stop], scratch[: stop - start], out=words[start:stop])
     return words.tobytes() + tail if tail else words.data.cast("B")
 
 
 def _turned(planes: list[Any], rotation: int) -> tuple[list[Any], int]:
-    """Return ``planes`` in an order that rotates words, and by how many bits: all of ``rotation``, or none."""
+    """Return ``planes`` in an order that rotates words, and the bits that are left to rotate: none, or all."""
     for first in range(1, len(planes)):
         if 8 * _width(planes[:first]) == rotation:
-            return planes[first:] + planes[:first], rotation
-    return planes, 0
+            return planes[first:] + planes[:first], 0
+    return planes, rotation
 
 
 def _split(words: Any, planes: Sequence[Any]) -> None:
@@ -277,7 +281,7 @@ def _sizes(lines: Any, rotation: int) -> list[int]:
     """Return the bytes of each of the planes of ``lines``."""
     count, size = lines.size, lines.dtype.itemsize
     turned, scratch = np.empty((2, *lines.shape), lines.dtype)
-    turn(lines, None, rotation, turned, scratch)
+    turn(lines, rotation, turned, scratch)
     planes = np.ascontiguousarray(turned.view(np.uint8).reshape(count, size).T)
     compress = entropy_compressor().compress
     packed = [len(compress(plane)) for plane in planes]

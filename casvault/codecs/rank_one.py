@@ -135,12 +135,11 @@ def _predict(rows: Any, columns: Any, shift: int, before: Any | None) -> Predict
     rows, columns = (rows << by)[:, None], (columns << by)[None, :]
     length = columns.shape[1]
 
-    def predict(start: int, stop: int) -> Any:
-        matrix = rows[start // length : -(-stop // length)] + columns
-        flat = matrix.reshape(-1)[: stop - start]
+    def predict(start: int, stop: int, bias: Any, out: Any) -> None:
+        # The bias is taken from the columns, which are few.
+        np.add(rows[start // length : stop // length], columns - bias, out=out.reshape(-1, length))
         if before is not None:
-            np.add(flat, before[start:stop], out=flat)
-        return flat
+            np.add(out, before[start:stop], out=out)
 
     return predict
 

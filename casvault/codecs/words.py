@@ -1,12 +1,12 @@
 """Numbers as words, and words turned so that what is not noise lies together.
 
 A chunk of numbers is an array of little-endian unsigned words of 2, 4 or 8 bytes, whatever they mean: float16, bfloat16
-(which numpy does not have), float32, float64, integers. `turn` subtracts a prediction from each word, where there is
-one, adds a bias, and rotates the word to the left. Of numbers near each other the words are near each other too, since
-the bits of IEEE 754 numbers of one sign are in their order. So with a bias just above most differences, a turned word
-has in its highest byte where the difference begins, on either side of zero, and below it bits that are noise; what
-the bias does not cover (a sign that changed) comes around to the lowest byte and is hardly ever there. All sums wrap
-around, nothing is rounded: exact for every bit pattern.
+(which numpy does not have), float32, float64, integers. `turn` rotates each word to the left: a number, or what a
+prediction leaves of it with a `bias` added. Of numbers near each other the words are near each other too, since the
+bits of IEEE 754 numbers of one sign are in their order. So with a bias just above most differences, a turned word has
+in its highest byte where the difference begins, on either side of zero, and below it bits that are noise; what the bias
+does not cover (a sign that changed) comes around to the lowest byte and is hardly ever there. All sums wrap around,
+nothing is rounded: exact for every bit pattern.
 """
 
 from __future__ import annotations
@@ -36,41 +36,31 @@ def words_of(data: bytes | memoryview, size: int) -> tuple[Any, bytes]:
     return np.frombuffer(data, dtype=f"<u{size}", count=count), bytes(data[count * size :])
 
 
-def turn(words: Any, predicted: Any | None, rotation: int, out: Any, scratch: Any, left: int = 0) -> None:
-    """Put ``words`` less what was ``predicted``, biased, rotated left by ``rotation`` bits, into ``out``.
+def turn(words: Any, rotation: int, out: Any, scratch: Any) -> None:
+    """Put ``words``, rotated left by ``rotation`` bits, into ``out``, which may be the same array.
 
-    All are arrays of one length and dtype; ``scratch`` is overwritten. The bias is the bit that comes to be the
-    highest; without a prediction there is none. ``left`` of the bits are left to be rotated by the caller.
+    All are arrays of one length and dtype; ``scratch`` is overwritten.
     """
-    kind, bits = out.dtype.type, _bits(out)
-    source = words
-    if predicted is not None:
-        np.subtract(words, predicted, out=out)
-        np.add(out, bias(out, rotation), out=out)
-        source = out
-    if rotation - left:
-        np.left_shift(source, kind(rotation - left), out=scratch)
-        np.right_shift(source, kind(bits - rotation + left), out=out)
+    kind = out.dtype.type
+    if rotation:
+        np.left_shift(words, kind(rotation), out=scratch)
+        np.right_shift(words, kind(_bits(out) - rotation), out=out)
         np.bitwise_or(out, scratch, out=out)
-    elif source is words:
+    elif out is not words:
         np.copyto(out, words)
 
 
-def turn_back(turned: Any, predicted: Any | None, rotation: int, scratch: Any, done: int = 0) -> None:
-    """Undo `turn`, in place; ``scratch`` is overwritten. ``done`` of the bits have been turned back already."""
-    kind, bits = turned.dtype.type, _bits(turned)
-    left = (rotation - done) % bits
-    if left:
-        np.right_shift(turned, kind(left), out=scratch)
-        np.left_shift(turned, kind(bits - left), out=turned)
+def turn_back(turned: Any, rotation: int, scratch: Any) -> None:
+    """Undo `turn`, in place; ``scratch`` is overwritten."""
+    kind = turned.dtype.type
+    if rotation:
+        np.right_shift(turned, kind(rotation), out=scratch)
+        np.left_shift(turned, kind(_bits(turned) - rotation), out=turned)
         np.bitwise_or(turned, scratch, out=turned)
-    if predicted is not None:
-        np.add(turned, predicted, out=turned)
-        np.subtract(turned, bias(turned, rotation), out=turned)
 
 
 def bias(words: Any, rotation: int) -> Any:
-    """Return what is added to differences, for words of the kind of ``words``."""
+    """Return what is added to differences, for words of the kind of ``words``: the bit that comes to be the highest."""
     return words.dtype.type(1 << (_bits(words) - 1 - rotation))
 
 
