@@ -4,41 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from casvault.api.finding import Finding
 from casvault.errors import UsageError
 from casvault.progress import Progress
 
 if TYPE_CHECKING:
+    from casvault.api.remote_check import RemoteCheck
     from casvault.api.remote_vault import RemoteVault
     from casvault.sync import Comparison, Exchange, RemoteEntry, SyncOptions, SyncResult
     from casvault.sync.remote import Remote
 
-__all__ = ["RemoteCheck", "Syncing"]
+__all__ = ["Syncing"]
 
 _SLOWEST = 1024
-
-
-@dataclass(frozen=True)
-class RemoteCheck:
-    """What answered at a remote: the vault's ``uuid``, and how many ``snapshots`` it has that are not deleted.
-
-    In a bucket there may be no vault yet, and ``uuid`` is None; ``can`` says what can be done there, ``cannot`` what
-    can't be, and why.
-    """
-
-    entry: RemoteEntry
-    uuid: str | None
-    snapshots: int
-    can: tuple[str, ...] = ()
-    cannot: Mapping[str, str] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it for `--json`."""
-        document = {**self.entry.to_json(), "uuid": self.uuid, "snapshots": self.snapshots}
-        return {**document, "can": list(self.can), "cannot": dict(self.cannot)} if self.can or self.cannot else document
 
 
 class Syncing(Finding):
@@ -73,6 +53,7 @@ class Syncing(Finding):
 
     def check_remote(self, remote: str) -> RemoteCheck:
         """Connect to a remote and look what answers, and what can be done in a bucket; raises NotFound, UsageError."""
+        from casvault.api.remote_check import RemoteCheck
         from casvault.sync import Remotes, examine
 
         entry = Remotes(self).find(remote)

@@ -11,7 +11,7 @@ from casvault.cli.text import plain, table
 from casvault.errors import UsageError
 
 if TYPE_CHECKING:
-    from casvault.api.syncing import RemoteCheck
+    from casvault.api.remote_check import RemoteCheck
 
 __all__ = ["command"]
 

@@ -44,18 +44,23 @@ def scan(source: ByteSource) -> list[Region]:
 
 
 def _find(source: ByteSource) -> list[Region]:
-    # The scanners that few files need are imported late: most commands never scan, and should start quickly.
-    from casvault.formats import numpy_files, safetensors, zips
-
+    # Each scanner is imported for the files that may need it: a command should start quickly.
     start = source.read_at(0, 9)
-    if safetensors.header_length(start, source.size) is not None:
-        return safetensors.scan_safetensors(source)
+    if start[8:] == b"{":
+        from casvault.formats.safetensors import header_length, scan_safetensors
+
+        if header_length(start, source.size) is not None:
+            return scan_safetensors(source)
     if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         from casvault.formats.pickles import scan_pickle
 
         return scan_pickle(source)
-    if start.startswith(numpy_files.MAGIC):
-        return numpy_files.scan_npy(source)
-    if start.startswith(zips.MAGIC):
-        return zips.scan_zip(source)
+    if start[:2] == b"\x93N":
+        from casvault.formats.numpy_files import scan_npy
+
+        return scan_npy(source)
+    if start[:2] == b"PK":
+        from casvault.formats.zips import scan_zip
+
+        return scan_zip(source)
     return []

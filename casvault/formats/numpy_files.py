@@ -16,9 +16,9 @@ from casvault.files.source import ByteSource
 from casvault.formats.pickle_numpy import simple_dtype
 from casvault.formats.region import ITEM_SIZES, Region
 
-__all__ = ["MAGIC", "array_at", "scan_npy"]
+__all__ = ["array_at", "scan_npy"]
 
-MAGIC = b"\x93NUMPY"
+_MAGIC = b"\x93NUMPY"
 
 _LONGEST_HEADER = 10_000  # numpy's own limit for headers that it trusts
 _ENTRY = re.compile(
@@ -41,7 +41,7 @@ def array_at(source: ByteSource, offset: int, size: int, name: str) -> Region | 
     bytes are not in this format or fewer than the header says.
     """
     start = source.read_at(offset, min(size, 12))
-    if len(start) < 12 or not start.startswith(MAGIC) or start[6] not in (1, 2, 3):
+    if len(start) < 12 or not start.startswith(_MAGIC) or start[6] not in (1, 2, 3):
         raise FormatError("this is not numpy's file format")
     head, width = (10, 2) if start[6] == 1 else (12, 4)
     length = int.from_bytes(start[8 : 8 + width], "little")

@@ -17,10 +17,10 @@ from casvault.formats.numpy_files import array_at
 from casvault.formats.region import Region
 from casvault.formats.torch_pickles import scan_torch
 
-__all__ = ["MAGIC", "scan_zip"]
+__all__ = ["scan_zip"]
 
 _LONGEST_READ = 4 << 20
-MAGIC = b"PK\x03\x04"
+_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 1
 
 
@@ -55,7 +55,7 @@ def _open(source: ByteSource, entry: zipfile.ZipInfo | None) -> Member | None:
     if entry is None:
         return None
     header = source.read_at(entry.header_offset, 30) if entry.header_offset >= 0 else b""
-    if len(header) < 30 or not header.startswith(MAGIC):
+    if len(header) < 30 or not header.startswith(_MAGIC):
         return None
     name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
     member = Member(source, entry.header_offset + 30 + name + extra, entry.file_size)

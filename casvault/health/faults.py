@@ -7,13 +7,18 @@ without harm, and what a trainer notes down (pictures, black ones too) is no par
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from casvault.errors import CasvaultError
 from casvault.formats.region import Region
 from casvault.health.survey import Survey
 from casvault.manifest.manifest import Fault, FileEntry, Manifest
 from casvault.models import Kind
-from casvault.subject import StoredFile, stored_sources
 from casvault.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from casvault.subject import StoredFile
 
 __all__ = ["Inspector"]
 
@@ -27,11 +32,9 @@ class Inspector:
     """
 
     def __init__(self, vault: Vault, kind: Kind, parent: Manifest | None, iteration: int | None = None) -> None:
-        self._kind = kind
-        self._parents: dict[str, tuple[FileEntry, StoredFile | None]] = {}
-        if parent is None or (iteration is not None and iteration < (parent.iteration or 0)):
-            return
-        self._parents = {entry.role: (entry, source) for entry, source in stored_sources(vault, parent)}
+        self._vault, self._kind = vault, kind
+        anew = parent is not None and iteration is not None and iteration < (parent.iteration or 0)
+        self._parent = None if anew else parent
 
     def survey(self, role: str, regions: tuple[Region, ...] | list[Region], *, squares: bool = False) -> Survey:
         """Return a survey of the tensors of a file that are the model's."""
@@ -46,6 +49,15 @@ class Inspector:
             elif facts.constant and not self._kind.is_optimizer(role) and self._came_to_be(role, region):
                 found.append(Fault(region.name, flat=True))
         return tuple(found)
+
+    @cached_property
+    def _parents(self) -> dict[str, tuple[FileEntry, StoredFile | None]]:
+        if self._parent is None:
+            return {}
+        # Most models have no tensor that is one number all over.
+        from casvault.subject import stored_sources
+
+        return {entry.role: (entry, source) for entry, source in stored_sources(self._vault, self._parent)}
 
     def _came_to_be(self, role: str, region: Region) -> bool:
         """Tell whether a constant tensor was none in the parent, or had come to be one by then."""

@@ -22,7 +22,6 @@ from casvault.models.data_dat import read_history, read_state, summary_iteration
 from casvault.models.kind import Kind, Parts, check_name
 from casvault.models.model import History, Model, ModelFile, State
 from casvault.models.previews import face_batches, trainer_pictures
-from casvault.models.train_command import may_train
 
 __all__ = ["DeepFaceLab"]
 
@@ -180,6 +179,8 @@ class DeepFaceLab(Kind):
 
     def may_train(self, arguments: Sequence[str], cwd: Callable[[], str], model: Model) -> bool:
         """Tell it by ``main.py train``, its ``--model-dir``, and the class and name where it says them."""
+        from casvault.models.train_command import may_train
+
         return may_train(arguments, cwd, model)
 
 

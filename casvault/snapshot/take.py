@@ -264,16 +264,16 @@ def _health(taken: Capture, previous: _Previous, files: Sequence[FileEntry]) -> 
 
 
 def _entries(taken: Capture, previous: _Previous, ingest: Ingest) -> list[FileEntry]:
-    entries: list[FileEntry | Callable[[], FileEntry]] = []
+    entries: dict[str, FileEntry | Callable[[], FileEntry]] = {}
     identities = previous.record.files if previous.record is not None else {}
-    for item in taken.files:
-        entry = previous.files.get(item.file.path)
-        unchanged = entry is not None and identities.get(item.file.path) == item.identity
-        if entry is None or not unchanged or not ingest.reuse(entry):
-            entries.append(ingest.file(item))
-        else:
-            entries.append(entry)
-    return [entry if isinstance(entry, FileEntry) else entry() for entry in entries]
+    # The largest first: it keeps the workers busy while the others are made out, and little is left for one at the end.
+    for item in sorted(taken.files, key=lambda item: item.identity.size, reverse=True):
+        path = item.file.path
+        entry = previous.files.get(path)
+        unchanged = entry is not None and identities.get(path) == item.identity
+        entries[path] = entry if entry is not None and unchanged and ingest.reuse(entry) else ingest.file(item)
+    made = (entries[item.file.path] for item in taken.files)
+    return [entry if isinstance(entry, FileEntry) else entry() for entry in made]
 
 
 def _manifest(
