@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from casvault.backends import local
+from casvault.backends import local_batch
 from casvault.backends.backend import Batch, Entry
 from casvault.backends.local import LocalBackend
 from casvault.errors import NoSpace, NotFound, StorageError
@@ -54,7 +54,7 @@ class Log:
             self.calls.append(("rename", Path(source).name))
             self.calls.append(("appeared", Path(target).relative_to(root).as_posix()))
 
-        for module in (durable, local):
+        for module in (durable, local_batch):
             monkeypatch.setattr(module, "fill_temp", fill)
             monkeypatch.setattr(module, "sync_descriptor", sync)
             monkeypatch.setattr(module, "sync_folder", folder)
@@ -133,7 +133,7 @@ def test_a_failing_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads
         if len(count) == 3:
             raise OSError(errno.EIO, "the disk is broken")
 
-    monkeypatch.setattr(local, "sync_descriptor", sync)
+    monkeypatch.setattr(local_batch, "sync_descriptor", sync)
     with backend.batch(threads) as batch:
         with pytest.raises(StorageError, match="the disk is broken"):
             put_and_flush(batch)
@@ -150,7 +150,7 @@ def test_a_failing_sync_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     backend = LocalBackend(tmp_path)
     backend.write("a/x", b"1")
-    monkeypatch.setattr(local, "sync_folder", sync)
+    monkeypatch.setattr(local_batch, "sync_folder", sync)
     for threads in (1, 4):
         with backend.batch(threads) as batch:
             batch.put("a/x", [b"2"])
@@ -198,8 +198,8 @@ def test_more_files_than_may_be_open_at_once(tmp_path: Path, monkeypatch: pytest
         with lock:
             open_now[0] -= 1
 
-    monkeypatch.setattr(local, "fill_temp", fill)
-    monkeypatch.setattr(local, "sync_descriptor", sync)
+    monkeypatch.setattr(local_batch, "fill_temp", fill)
+    monkeypatch.setattr(local_batch, "sync_descriptor", sync)
     with backend.batch(2) as batch:
         for number in range(300):
             batch.put(f"a/{number}", [b"x"])

@@ -293,7 +293,7 @@ def test_it_works_without_room_and_says_that_re_coding_did_not(
     ids = list(line.saves)
     vault.delete(ids[0])
     predicted = vault.gc(dry_run=True).freed_bytes
-    monkeypatch.setattr("casvault.backends.local._LocalBatch._put", full)
+    monkeypatch.setattr("casvault.backends.local_batch.SeparateBatch._put", full)
     result = vault.gc()
     assert result.unfinished == "the disk is full."
     assert (result.freed_bytes, result.recoded_objects) == (predicted, 0)

@@ -1,7 +1,7 @@
 """A backend in a folder of a local file system.
 
 Each blob is a file. A file is written under a temporary name in its own folder, synced, renamed, and then its
-folder is synced; in a batch the syncs run in parallel and each folder is synced once.
+folder is synced; how that is done for many at once is in `casvault.backends.local_batch`.
 """
 
 from __future__ import annotations
@@ -9,31 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from casvault.backends.backend import Backend, Batch, Entry, Listing
-from casvault.files.durable import (
-    TEMP_SUFFIX,
-    fill_temp,
-    is_temp_name,
-    make_folder,
-    sync_descriptor,
-    sync_folder,
-    write_durably,
-)
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+from casvault.backends.local_batch import SeparateBatch
+from casvault.files.durable import TEMP_SUFFIX, is_temp_name, make_folder, sync_folder, write_durably
 
 __all__ = ["LocalBackend"]
-
-_PENDING = 64
-"""How many files a batch may hold open: far below the usual limit of 1,024 descriptors."""
 
 
 class LocalBackend(Backend):
@@ -44,7 +28,7 @@ class LocalBackend(Backend):
 
     def batch(self, threads: int) -> Batch:
         """Begin a batch that syncs files with ``threads`` threads; 1 means in the caller's own."""
-        return _LocalBatch(self, threads)
+        return SeparateBatch(self.root, threads)
 
     def path(self, name: str) -> Path:
         """Return where the blob or folder ``name`` lies."""
@@ -137,86 +121,3 @@ def _size(entry: os.DirEntry[str]) -> int:
     except FileNotFoundError:
         # It was deleted since the folder was listed; the others are still there.
         return 0
-
-
-class _LocalBatch(Batch):
-    def __init__(self, backend: LocalBackend, threads: int) -> None:
-        self._backend = backend
-        self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
-        self._room = threading.BoundedSemaphore(_PENDING)
-        self._lock = threading.Lock()
-        self._pending: list[Future[None]] = []
-        self._touched: set[Path] = set()
-        self._failure: BaseException | None = None
-
-    def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
-        path = self._backend.path(name)
-        with self._lock:
-            known = path.parent in self._touched
-        if not known:
-            # `flush` puts the names of all folders on the disk: one by one that would take longer than the blobs.
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                self._touched.add(path.parent)
-        self._room.acquire()
-        try:
-            descriptor, temp = fill_temp(path.parent, pieces)
-        except BaseException:
-            self._room.release()
-            raise
-        if self._threads == 1:
-            self._finish(descriptor, temp, path)
-            return
-        with self._lock:
-            self._pending.append(self._workers().submit(self._finish, descriptor, temp, path))
-
-    def _finish(self, descriptor: int, temp: Path, path: Path) -> None:
-        try:
-            try:
-                sync_descriptor(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(temp, path)
-        except BaseException as error:
-            self._failure = error
-            temp.unlink(missing_ok=True)
-            raise
-        finally:
-            self._room.release()
-
-    def _flush(self, folders: Sequence[str]) -> None:
-        self._wait()
-        with self._lock:
-            wanted = self._touched | {self._backend.path(name) for name in folders}
-            self._touched = set()
-        # Another process may have made a fan-out folder and not flushed its name yet.
-        wanted |= {folder.parent for folder in wanted if folder != self._backend.root}
-        if self._threads == 1:
-            for folder in sorted(wanted):
-                sync_folder(folder)
-        elif wanted:
-            with self._lock:
-                pool = self._workers()
-            list(pool.map(sync_folder, sorted(wanted)))
-
-    def _workers(self) -> ThreadPoolExecutor:
-        """Return the threads that sync, started when there is something for them; for who holds the lock."""
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(self._threads, "flush")
-        return self._pool
-
-    def _wait(self) -> None:
-        with self._lock:
-            pending, self._pending = self._pending, []
-        for future in pending:
-            future.exception()
-        # Once a file has failed, no later flush can vouch for the batch.
-        if self._failure is not None:
-            raise self._failure
-
-    def _close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)

@@ -1,0 +1,120 @@
+"""Many files written at once, in folders of a local file system.
+
+A file is written under a temporary name in its own folder, its bytes are on the disk before it gets its name, and its
+name is before `flush` returns. The syncs run in parallel, and each folder is synced once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casvault.backends.backend import Batch
+from casvault.files.durable import fill_temp, sync_descriptor, sync_folder
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+__all__ = ["SeparateBatch"]
+
+_PENDING = 64
+"""How many files a batch may hold open: far below the usual limit of 1,024 descriptors."""
+
+
+class _Folders:
+    """The folders that files of a batch go to, each made once, not durably."""
+
+    def __init__(self) -> None:
+        self.made: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def make(self, folder: Path) -> None:
+        """Have ``folder`` there."""
+        with self._lock:
+            known = folder in self.made
+        if not known:
+            # `flush` puts the names of all folders on the disk: one by one that would take longer than the blobs.
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                self.made.add(folder)
+
+
+class SeparateBatch(Batch):
+    """Each file is synced as soon as it is written, by ``threads`` threads; 1 means in the caller's own."""
+
+    def __init__(self, root: Path, threads: int) -> None:
+        self._root = root
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._room = threading.BoundedSemaphore(_PENDING)
+        self._lock = threading.Lock()
+        self._pending: list[Future[None]] = []
+        self._folders = _Folders()
+        self._failure: BaseException | None = None
+
+    def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
+        path = self._root / name
+        self._folders.make(path.parent)
+        self._room.acquire()
+        try:
+            descriptor, temp = fill_temp(path.parent, pieces)
+        except BaseException:
+            self._room.release()
+            raise
+        if self._threads == 1:
+            self._finish(descriptor, temp, path)
+            return
+        with self._lock:
+            self._pending.append(self._workers().submit(self._finish, descriptor, temp, path))
+
+    def _finish(self, descriptor: int, temp: Path, path: Path) -> None:
+        try:
+            try:
+                sync_descriptor(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temp, path)
+        except BaseException as error:
+            self._failure = error
+            temp.unlink(missing_ok=True)
+            raise
+        finally:
+            self._room.release()
+
+    def _flush(self, folders: Sequence[str]) -> None:
+        self._wait()
+        wanted = self._folders.made | {self._root / name for name in folders}
+        self._folders = _Folders()
+        # Another process may have made a fan-out folder and not flushed its name yet.
+        wanted |= {folder.parent for folder in wanted if folder != self._root}
+        if self._threads == 1:
+            for folder in sorted(wanted):
+                sync_folder(folder)
+        elif wanted:
+            with self._lock:
+                pool = self._workers()
+            list(pool.map(sync_folder, sorted(wanted)))
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """Return the threads that sync, started when there is something for them; for who holds the lock."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._pool = ThreadPoolExecutor(self._threads, "flush")
+        return self._pool
+
+    def _wait(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        for future in pending:
+            future.exception()
+        # Once a file has failed, no later flush can vouch for the batch.
+        if self._failure is not None:
+            raise self._failure
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
