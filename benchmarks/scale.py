@@ -93,11 +93,11 @@ class _History:
     def round(self, log: Log) -> None:
         """Do each thing once, then wind the vault back."""
         count = str(self.count)
-        add(log, "list", count, measure(self.tool.command("list"), reads=self.tool.reads, sync=False))
+        add(log, "list", count, measure(self.tool.command("list"), reads=self.tool.reads(), sync=False))
         self.live.put(self.saves[1], settled=True)
         add(log, "changed", count, self.tool.snapshot("changed"))
         add(log, "unchanged", count, self.tool.snapshot("unchanged"))
-        add(log, "usage", count, measure(self.tool.command("usage"), reads=self.tool.reads, sync=False))
+        add(log, "usage", count, measure(self.tool.command("usage"), reads=self.tool.reads(), sync=False))
         self._wind_back()
 
     def collect(self, log: Log) -> None:
@@ -112,7 +112,7 @@ class _History:
                 path = self.tool.store / vault.objects.encodings(chunk.digest)[0].blob
                 self.contents.setdefault(path, path.read_bytes())
         vault.delete(*doomed)
-        add(log, "gc", str(self.count), measure(self.tool.command("gc", "--no-recode", "-q"), reads=self.tool.reads))
+        add(log, "gc", str(self.count), measure(self.tool.command("gc", "--no-recode", "-q"), reads=self.tool.reads()))
         gone = self.names - set(self._all())
         if not {path.parent.parent.name for path in gone} & {"objects"}:
             raise SystemExit("gc freed nothing")

@@ -77,10 +77,12 @@ class Tool(ABC):
         """Put the repository out of the way."""
         discard(self.store, self.place)
 
-    @property
-    def reads(self) -> list[Path]:
-        """The folders that a command may read."""
-        return [self.model, self.store]
+    def reads(self, *, back: bool = False) -> list[Path]:
+        """Return the folders that a snapshot reads, or, ``back``, a restore.
+
+        Not the repository where a snapshot leaves it alone: borg takes care that it is in nobody's cache.
+        """
+        return [self.model, self.store] if back else [self.model]
 
 
 class Copy(Tool):
@@ -100,11 +102,11 @@ class Copy(Tool):
 
     def snapshot(self, name: str) -> Usage:
         """Copy the model."""
-        return measure(["cp", "-r", str(self.model), str(self.store / name)], reads=self.reads)
+        return measure(["cp", "-r", str(self.model), str(self.store / name)], reads=self.reads())
 
     def restore(self, name: str) -> Usage:
         """Copy it back."""
-        return measure(["cp", "-r", f"{self.store / name}/.", str(self.model)], reads=self.reads)
+        return measure(["cp", "-r", f"{self.store / name}/.", str(self.model)], reads=self.reads(back=True))
 
 
 class Casvault(Tool):
@@ -139,8 +141,12 @@ class Casvault(Tool):
         """Restore with the automatic backup, which has a name of its own."""
         return self._run("restore", name, "-y", "-q")
 
+    def reads(self, *, back: bool = False) -> list[Path]:
+        """Return the folders that are read: for a snapshot too the vault, where what deltas lean on is."""
+        return [self.model, self.store]
+
     def _run(self, *arguments: str) -> Usage:
-        return measure(self.command(*arguments), reads=self.reads)
+        return measure(self.command(*arguments), reads=self.reads())
 
     def kept(self) -> int:
         """Return the bytes of what belongs to snapshots: objects, manifests and labels."""
@@ -177,10 +183,9 @@ class Restic(Tool):
         super().remove()
         discard(self._cache, self.place)
 
-    @property
-    def reads(self) -> list[Path]:
-        """The folders that a command may read."""
-        return [*super().reads, self._cache]
+    def reads(self, *, back: bool = False) -> list[Path]:
+        """Return the folders that are read, its cache among them."""
+        return [*super().reads(back=back), self._cache]
 
     @property
     def _cache(self) -> Path:
@@ -190,7 +195,7 @@ class Restic(Tool):
         environment = {"RESTIC_PASSWORD": "benchmark", "RESTIC_CACHE_DIR": str(self._cache)}
         # From the folder above and by a relative path: so that no folder further up is a part of the snapshot.
         command = ["restic", "-q", "-r", str(self.store), *arguments]
-        return measure(command, environment, self.model.parent, reads=self.reads)
+        return measure(command, environment, self.model.parent, reads=self.reads(back=arguments[0] == "restore"))
 
 
 class Borg(Tool):
@@ -217,10 +222,9 @@ class Borg(Tool):
         super().remove()
         discard(self._home, self.place)
 
-    @property
-    def reads(self) -> list[Path]:
-        """The folders that a command may read."""
-        return [*super().reads, self._home]
+    def reads(self, *, back: bool = False) -> list[Path]:
+        """Return the folders that are read, its cache among them."""
+        return [*super().reads(back=back), self._home]
 
     @property
     def _home(self) -> Path:
@@ -232,7 +236,8 @@ class Borg(Tool):
             "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         }
-        return measure(["borg", *arguments], environment, self.model.parent, reads=self.reads)
+        reads = self.reads(back=arguments[0] == "extract")
+        return measure(["borg", *arguments], environment, self.model.parent, reads=reads)
 
 
 TOOLS: tuple[type[Tool], ...] = (Copy, Casvault, Restic, Borg)
