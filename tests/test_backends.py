@@ -33,7 +33,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         yield LocalBackend(tmp_path) if request.param == "local" else MemoryBackend()
 
 
-threads = pytest.mark.parametrize("threads", [1, 4])
+threads = pytest.mark.parametrize(("threads", "many"), [(1, False), (4, False), (1, True), (4, True)])
 
 
 def test_write_and_read(backend: Backend) -> None:
@@ -125,9 +125,9 @@ def test_names_are_checked(backend: Backend, name: str) -> None:
 
 
 @threads
-def test_batch(backend: Backend, threads: int) -> None:
+def test_batch(backend: Backend, threads: int, many: bool) -> None:
     backend.write("a/x", b"before")
-    with backend.batch(threads) as batch:
+    with backend.batch(threads, many=many) as batch:
         batch.put("a/x", [b"aft", memoryview(b"er")])
         batch.put("new/y", [])
         batch.put("new/z/w", [b"w"])
@@ -141,9 +141,9 @@ def test_batch(backend: Backend, threads: int) -> None:
 
 
 @threads
-def test_batch_without_flush_leaves_whole_blobs_or_none(backend: Backend, threads: int) -> None:
+def test_batch_without_flush_leaves_whole_blobs_or_none(backend: Backend, threads: int, many: bool) -> None:
     def interrupted() -> None:
-        with backend.batch(threads) as batch:
+        with backend.batch(threads, many=many) as batch:
             for number in range(20):
                 batch.put(f"a/{number}", [b"whole", b"blob"])
             raise KeyboardInterrupt
@@ -154,10 +154,10 @@ def test_batch_without_flush_leaves_whole_blobs_or_none(backend: Backend, thread
 
 
 @threads
-def test_batch_from_several_threads(backend: Backend, threads: int) -> None:
+def test_batch_from_several_threads(backend: Backend, threads: int, many: bool) -> None:
     count = 28 if isinstance(backend, BucketBackend) else 210
     names = [f"objects/{number % 7:03}/{number}" for number in range(count)]
-    with backend.batch(threads) as batch, ThreadPoolExecutor(8) as pool:
+    with backend.batch(threads, many=many) as batch, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: batch.put(name, [name.encode(), b"!"]), names))
         batch.flush()
     assert all(backend.read(name) == name.encode() + b"!" for name in names)

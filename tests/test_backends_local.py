@@ -17,6 +17,7 @@ from casvault.backends.backend import Batch, Entry
 from casvault.backends.local import LocalBackend
 from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files import durable
+from casvault.files.volume import Volume
 
 threads = pytest.mark.parametrize("threads", [1, 4])
 
@@ -303,3 +304,116 @@ def test_what_is_no_blob_is_not_found_in_a_listing(tmp_path: Path) -> None:
     assert "rest.tmp" not in listing.names
     (tmp_path / "a" / "real").unlink()
     assert listing.get("real") is None
+
+
+class Notes:
+    """A volume whose syncs are noted with what was there: how many blobs with names, and how many files without."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.syncs: list[tuple[int, int]] = []
+        self.fails_at = 0
+        self._root = root
+        monkeypatch.setattr(Volume, "trusted", classmethod(lambda kind, folder: self))
+        self.closed = False
+
+    def sync(self) -> None:
+        unnamed = len(temps(self._root))
+        files = sum(path.is_file() for path in self._root.rglob("*"))
+        self.syncs.append((files - unnamed, unnamed))
+        if len(self.syncs) == self.fails_at:
+            raise OSError(errno.EIO, "the disk is broken")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_volume_is_synced_before_names_and_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = Notes(tmp_path, monkeypatch)
+    backend = LocalBackend(tmp_path)
+    with backend.batch(4, many=True) as batch:
+        for number in range(30):
+            batch.put(f"objects/{number % 3:03}/{number}", [b"a", memoryview(b"b")])
+        assert volume.syncs == []
+        batch.flush()
+        assert volume.syncs == [(0, 30), (30, 0)]
+        batch.flush()
+        assert len(volume.syncs) == 2
+    assert volume.closed
+    assert backend.read("objects/001/7") == b"ab"
+
+
+def test_names_that_others_made_are_flushed_with_the_volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = Notes(tmp_path, monkeypatch)
+    backend = LocalBackend(tmp_path)
+    backend.write("objects/fff/hit", b"somebody else wrote it")
+    with backend.batch(1, many=True) as batch:
+        batch.flush()
+        assert volume.syncs == []
+        batch.flush(["objects/fff"])
+    assert volume.syncs == [(1, 0)]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_volume_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+    volume = Notes(tmp_path, monkeypatch)
+    volume.fails_at = fails_at
+    backend = LocalBackend(tmp_path)
+    with backend.batch(4, many=True) as batch:
+        with pytest.raises(StorageError, match="the disk is broken"):
+            put_and_flush(batch)
+        assert len(backend.list("a")) == (0 if fails_at == 1 else 5)
+        # Whoever asks again is not told that all is well, and no other sync is tried.
+        with pytest.raises(StorageError, match="the disk is broken"):
+            put_and_flush(batch)
+        assert len(volume.syncs) == fails_at
+    assert temps(tmp_path) == []
+
+
+def test_a_name_that_cannot_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Notes(tmp_path, monkeypatch)
+    real, count = os.replace, [0]
+
+    def replace(source: Any, target: Any) -> None:
+        count[0] += 1
+        if count[0] == 3:
+            raise OSError(errno.EIO, "the disk is broken")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with (
+        LocalBackend(tmp_path).batch(1, many=True) as batch,
+        pytest.raises(StorageError, match="the disk is broken"),
+    ):
+        put_and_flush(batch)
+    assert temps(tmp_path) == []
+
+
+def test_what_was_not_flushed_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = Notes(tmp_path, monkeypatch)
+    backend = LocalBackend(tmp_path)
+    with backend.batch(4, many=True) as batch:
+        batch.put("a/x", [b"1"])
+    assert (backend.list("a"), temps(tmp_path), volume.closed) == ([], [], True)
+
+
+@pytest.mark.parametrize(("name", "limit"), [("_UNNAMED", 10), ("_UNNAMED_BYTES", 1000)])
+def test_a_long_batch_is_named_in_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, limit: int
+) -> None:
+    volume = Notes(tmp_path, monkeypatch)
+    monkeypatch.setattr(local_batch, name, limit)
+    backend = LocalBackend(tmp_path)
+    with backend.batch(1, many=True) as batch:
+        for number in range(25):
+            batch.put(f"a/{number}", [bytes(100)])
+        batch.flush()
+    assert volume.syncs == [(0, 10), (10, 10), (20, 5), (25, 0)]
+
+
+def test_a_batch_of_many_where_no_volume_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Volume, "trusted", classmethod(lambda kind, folder: None))
+    log = Log(monkeypatch, tmp_path)
+    with LocalBackend(tmp_path).batch(1, many=True) as batch:
+        put_and_flush(batch)
+    log.check_renames()
+    assert ("folder", "a") in log.calls

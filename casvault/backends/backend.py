@@ -221,8 +221,11 @@ class Backend(ABC):
             return self._exists(name)
 
     @abstractmethod
-    def batch(self, threads: int) -> Batch:
-        """Begin a batch that works with up to ``threads`` threads of its own; 1 means none."""
+    def batch(self, threads: int, *, many: bool = False) -> Batch:
+        """Begin a batch that works with up to ``threads`` threads of its own; 1 means none.
+
+        ``many`` tells that it will be some hundred blobs, which may be made durable in another way than a few.
+        """
 
     @abstractmethod
     def _read(self, name: str, limit: int | None) -> bytes:

@@ -84,7 +84,7 @@ class BucketBackend(Backend):
         self._tells_md5: bool | None = None
         self.moved = 0
 
-    def batch(self, threads: int) -> Batch:
+    def batch(self, threads: int, *, many: bool = False) -> Batch:
         """Begin a batch; how many blobs are sent at once is told by their sizes."""
         return _BucketBatch(self)
 

@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from casvault.backends.backend import Backend, Batch, Entry, Listing
-from casvault.backends.local_batch import SeparateBatch
+from casvault.backends.local_batch import SeparateBatch, VolumeBatch
 from casvault.files.durable import TEMP_SUFFIX, is_temp_name, make_folder, sync_folder, write_durably
+from casvault.files.volume import Volume
 
 __all__ = ["LocalBackend"]
 
@@ -26,9 +27,12 @@ class LocalBackend(Backend):
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def batch(self, threads: int) -> Batch:
-        """Begin a batch that syncs files with ``threads`` threads; 1 means in the caller's own."""
-        return SeparateBatch(self.root, threads)
+    def batch(self, threads: int, *, many: bool = False) -> Batch:
+        """Begin a batch that syncs files with ``threads`` threads, 1 means in the caller's own; or all of the volume
+        at once, if it will be ``many`` and that is as good here.
+        """
+        volume = Volume.trusted(self.root) if many else None
+        return SeparateBatch(self.root, threads) if volume is None else VolumeBatch(self.root, volume)
 
     def path(self, name: str) -> Path:
         """Return where the blob or folder ``name`` lies."""

@@ -1,7 +1,8 @@
-"""Many files written at once, in folders of a local file system.
+"""Many files written at once, in folders of a local file system: each synced by itself, or the whole volume.
 
-A file is written under a temporary name in its own folder, its bytes are on the disk before it gets its name, and its
-name is before `flush` returns. The syncs run in parallel, and each folder is synced once.
+Either way a file is written under a temporary name in its own folder, its bytes are on the disk before it gets its
+name, and its name is before `flush` returns. Where each is synced by itself the syncs run in parallel, and each folder
+is synced once.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casvault.backends.backend import Batch
-from casvault.files.durable import fill_temp, sync_descriptor, sync_folder
+from casvault.files.durable import fill_temp, start_writing_back, sync_descriptor, sync_folder
+from casvault.files.volume import Volume
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-__all__ = ["SeparateBatch"]
+__all__ = ["SeparateBatch", "VolumeBatch"]
 
 _PENDING = 64
 """How many files a batch may hold open: far below the usual limit of 1,024 descriptors."""
+
+_UNNAMED, _UNNAMED_BYTES = 4096, 1 << 30
+"""Files that may wait for their names, and their bytes: what a long batch would lose in the end if it were killed."""
 
 
 class _Folders:
@@ -118,3 +124,76 @@ class SeparateBatch(Batch):
     def _close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
+
+
+class VolumeBatch(Batch):
+    """Files are written, the volume is synced, they get their names, and it is synced again; ``volume`` is closed."""
+
+    def __init__(self, root: Path, volume: Volume) -> None:
+        self._root = root
+        self._volume = volume
+        self._folders = _Folders()
+        self._lock = threading.Lock()
+        self._naming = threading.Lock()
+        self._unnamed: list[tuple[Path, Path]] = []
+        self._bytes = 0
+        self._used = False
+        self._failure: BaseException | None = None
+
+    def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
+        path = self._root / name
+        self._folders.make(path.parent)
+        descriptor, temp = fill_temp(path.parent, pieces)
+        try:
+            # Else all of it would still be to be written when the volume is synced.
+            start_writing_back(descriptor, 0, 0)
+        finally:
+            os.close(descriptor)
+        with self._lock:
+            self._unnamed.append((temp, path))
+            self._bytes += sum(len(piece) for piece in pieces)
+            full = len(self._unnamed) >= _UNNAMED or self._bytes >= _UNNAMED_BYTES
+        if full:
+            self._name()
+
+    def _name(self) -> None:
+        """Give all files that were written their names, once their bytes are on the disk."""
+        with self._naming:
+            with self._lock:
+                waiting, self._unnamed, self._bytes = self._unnamed, [], 0
+            if self._failure is None and not waiting:
+                return
+            try:
+                # Once it has failed, no later call can vouch for the batch.
+                if self._failure is not None:
+                    raise self._failure
+                self._used = True
+                self._volume.sync()
+                for temp, path in waiting:
+                    os.replace(temp, path)
+            except BaseException as error:
+                self._failure = error
+                _remove(waiting)
+                raise
+
+    def _flush(self, folders: Sequence[str]) -> None:
+        self._name()
+        if not (self._used or folders):
+            return
+        try:
+            self._volume.sync()
+        except BaseException as error:
+            self._failure = error
+            raise
+        self._used = False
+
+    def _close(self) -> None:
+        _remove(self._unnamed)
+        self._volume.close()
+
+
+def _remove(unnamed: Sequence[tuple[Path, Path]]) -> None:
+    for temp, _ in unnamed:
+        # What cannot be removed now gc clears.
+        with suppress(OSError):
+            temp.unlink(missing_ok=True)

@@ -17,8 +17,8 @@ class MemoryBackend(Backend):
         self._blobs: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def batch(self, threads: int) -> Batch:
-        """Begin a batch; ``threads`` does not matter here."""
+    def batch(self, threads: int, *, many: bool = False) -> Batch:
+        """Begin a batch; neither ``threads`` nor ``many`` matters here."""
         return _MemoryBatch(self)
 
     def _read(self, name: str, limit: int | None) -> bytes:

@@ -250,7 +250,7 @@ def ingesting(
     On leaving, workers have ended and temporary files are gone, whatever happened.
     """
     threads = vault.threads
-    with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1) as batch:
+    with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1, many=True) as batch:
         ingest = Ingest(vault, batch, progress, bases, inspector, on_disk, careful)
         try:
             yield ingest

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from casvault.errors import CasvaultError
+from casvault.files.volume import Volume
 
 __all__ = ["Crash", "Ended", "count_calls", "die_at", "spread", "trial"]
 
@@ -107,6 +108,7 @@ def die_at(number: int, fault: Callable[[], None]) -> Iterator[list[int]]:
     with contextlib.ExitStack() as patches:
         for name in _CHANGES:
             patches.enter_context(mock.patch.object(os, name, wrapped(getattr(os, name))))
+        patches.enter_context(mock.patch.object(Volume, "sync", wrapped(Volume.sync)))
         patches.enter_context(mock.patch.object(os, "open", open_descriptor))
         patches.enter_context(mock.patch.object(builtins, "open", open_file))
         if sys.version_info < (3, 11):

@@ -30,7 +30,8 @@ __all__ = ["Disk", "Event", "recording", "why_no_recording"]
 
 _HEAD = struct.Struct("<cQQ")
 _PIECE = 1 << 16
-_OPTIONS = "loop,noatime,noauto_da_alloc,commit=300"
+_BARE = "loop,noatime,noauto_da_alloc"
+_OPTIONS = f"{_BARE},commit=300"
 """As hard as ext4 gets: it writes nothing by itself, and does not flush a file because it replaces another."""
 
 
@@ -65,9 +66,13 @@ def why_no_recording() -> str:
 
 
 class Disk:
-    """A disk in the folder ``root``: ``work`` is where its file system is mounted while it records."""
+    """A disk in the folder ``root``: ``work`` is where its file system is mounted while it records.
 
-    def __init__(self, root: Path, size: int) -> None:
+    Without a ``journal`` nothing is on the disk that was not asked for, and it is repaired after a power cut, as such a
+    file system has to be.
+    """
+
+    def __init__(self, root: Path, size: int, *, journal: bool = True) -> None:
         self.root = root
         self.image, self.log = root / "image", root / "log"
         self.work = root / "work"
@@ -76,7 +81,9 @@ class Disk:
         self._filled: list[tuple[int, bytes]] = []
         self.image.write_bytes(b"")
         os.truncate(self.image, size)
-        run_tool("mkfs.ext4", "-q", "-F", "-b", "1024", "-m", "0", "-J", "size=4", self.image)
+        self.journal = journal
+        kind = ("-J", "size=4") if journal else ("-O", "^has_journal")
+        run_tool("mkfs.ext4", "-q", "-F", "-b", "1024", "-m", "0", *kind, self.image)
 
     @contextmanager
     def prepare(self) -> Iterator[Path]:
@@ -124,9 +131,18 @@ class Disk:
                 if event.kind == "w" and (number < flushed or chance.random() < kept):
                     file.seek(event.offset)
                     file.write(event.data)
+        if not self.journal:
+            _repair(cut)
         with mounted(cut, folder, "-o", "loop"):
             yield folder
         cut.unlink()
+
+
+def _repair(image: Path) -> None:
+    done = subprocess.run(["e2fsck", "-f", "-y", str(image)], capture_output=True, check=False)
+    # 1: errors were there and are corrected.
+    if done.returncode > 1:
+        raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
 
 
 @contextmanager
@@ -143,7 +159,7 @@ def recording(disk: Disk) -> Iterator[Path]:
             assert server.poll() is None, (disk.root / "fuse.log").read_text()
             assert time.monotonic() < end
             time.sleep(0.02)
-        with mounted(folder / "disk", disk.work, "-o", _OPTIONS):
+        with mounted(folder / "disk", disk.work, "-o", _OPTIONS if disk.journal else _BARE):
             yield disk.work
             disk.mark((1 << 64) - 1)
     finally:

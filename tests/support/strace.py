@@ -35,7 +35,7 @@ ERRORS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EACCES", "EMFILE")
 
 _CHANGES = (
     "write", "pwrite64", "writev", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir",
-    "fsync", "fdatasync", "utimensat", "fchmod", "chmod", "ftruncate", "link", "linkat", "fallocate",
+    "fsync", "fdatasync", "syncfs", "utimensat", "fchmod", "chmod", "ftruncate", "link", "linkat", "fallocate",
 )  # fmt: skip
 _READS = ("read", "pread64", "getdents64", "newfstatat", "flock", "lseek")
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)$")
