@@ -13,9 +13,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from casvault.codecs import Bytes
+from casvault.crew import Crew, Task
 from casvault.digest import Hasher
 from casvault.errors import DamageError, NoSpace, StorageError
 from casvault.files.durable import start_writing_back, sync_descriptor
@@ -39,7 +41,8 @@ def stage_files(vault: Vault, files: Sequence[tuple[FileEntry, Path]], progress:
     """
     with ExitStack() as stack:
         flush = _Flush(stack, vault.threads)
-        plains = stack.enter_context(_Decoding(vault, [chunk for entry, _ in files for chunk in entry.chunks]))
+        crew = stack.enter_context(Crew(vault.threads, "decode"))
+        plains = _decoded(vault, [chunk for entry, _ in files for chunk in entry.chunks], crew)
         for entry, path in files:
             try:
                 descriptor = os.open(path, _FLAGS, 0o600)
@@ -57,33 +60,15 @@ def stage_files(vault: Vault, files: Sequence[tuple[FileEntry, Path]], progress:
             raise _failure(error, files[-1][1]) from error
 
 
-class _Decoding:
-    """The plain bytes of chunks, in order, decoded a few ahead on all cores."""
-
-    def __init__(self, vault: Vault, chunks: Sequence[ChunkRef]) -> None:
-        self._vault = vault
-        self._todo = iter(chunks)
-        self._pool = ThreadPoolExecutor(vault.threads, "decode") if vault.threads > 1 else None
-        self._waiting: deque[Future[Bytes]] = deque()
-
-    def __enter__(self) -> Iterator[Bytes]:
-        return self._chunks()
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _chunks(self) -> Iterator[Bytes]:
-        if self._pool is None:
-            for chunk in self._todo:
-                yield self._vault.objects.read(chunk.digest, chunk.size)
-            return
-        for chunk in self._todo:
-            self._waiting.append(self._pool.submit(self._vault.objects.read, chunk.digest, chunk.size))
-            if len(self._waiting) > 2 * self._vault.threads:
-                yield self._waiting.popleft().result()
-        while self._waiting:
-            yield self._waiting.popleft().result()
+def _decoded(vault: Vault, chunks: Sequence[ChunkRef], crew: Crew) -> Iterator[Bytes]:
+    """Yield the plain bytes of chunks, in order, decoded a few ahead on all cores."""
+    waiting: deque[Task[Bytes]] = deque()
+    for chunk in chunks:
+        waiting.append(crew.do(partial(vault.objects.read, chunk.digest, chunk.size)))
+        while waiting and (len(waiting) > 2 * vault.threads or waiting[0].done()):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class _Flush:

@@ -1,8 +1,9 @@
 """Ingest: files -> chunks -> objects, over all cores, in bounded memory.
 
 One thread reads, in order, and hashes whole files; workers hash chunks, code those that are new, and hand them to the
-batch, whose own threads flush. Owns the invariants that at most a few chunks are in memory at once, and that everything
-a manifest will refer to is in the batch or was in the vault before.
+batch. Where they have enough before them, the one that reads does the same: there are as many threads as cores then,
+and none waits for another. Owns the invariants that at most a few chunks are in memory at once, and that everything a
+manifest will refer to is in the batch or was in the vault before.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from casvault.backends import Batch
 from casvault.capture import CapturedFile
 from casvault.chunking.chunks import Chunk, cut
 from casvault.codecs import Layout, codec_of, encode_in_pieces
+from casvault.crew import Crew, Task
 from casvault.digest import Hasher, digest_of
 from casvault.errors import CasvaultError, IncompleteSave, StorageError
 from casvault.formats import Region, scan
@@ -30,9 +32,6 @@ from casvault.objects.store import folder_of
 from casvault.progress import Progress
 from casvault.snapshot.bases import Bases
 from casvault.vault.vault import Vault
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["Ingest", "ingesting", "on_all_cores"]
 
@@ -59,6 +58,7 @@ class Ingest:
         self,
         vault: Vault,
         batch: Batch,
+        crew: Crew,
         progress: Progress,
         bases: Bases,
         inspector: Inspector,
@@ -71,10 +71,10 @@ class Ingest:
         # What is backed up will be gone from where it is now: then a name and a size are no proof that it is stored.
         self._is_there = vault.objects.is_whole if careful else partial(is_there, vault.objects)
         self._batch = batch
-        self._pool: ThreadPoolExecutor | None = None
+        self._crew = crew
         self._progress = progress
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[_Reading, Future[tuple[ChunkRef, list[Part]]]]] = deque()
+        self._waiting: deque[tuple[_Reading, Task[tuple[ChunkRef, list[Part]]]]] = deque()
         self._claimed: set[str] = set()
         self._folders: set[str] = set()
         self._on_disk = on_disk
@@ -92,10 +92,11 @@ class Ingest:
         reading = _Reading(item, regions, self._inspector.survey(item.file.role, regions))
         try:
             for chunk in cut(item.source, regions, self._vault.config.chunking):
-                if len(self._waiting) > self._ahead:
+                while self._waiting and self._waiting[0][1].done():
                     self._collect()
-                self._waiting.append((reading, self._submit(chunk, item.file.role, reading.survey)))
                 reading.hasher.update(chunk.data)
+                work = partial(self._work, chunk, item.file.role, reading.survey)
+                self._waiting.append((reading, self._crew.do(work)))
                 self.read_bytes += len(chunk.data)
                 self._progress.advance(len(chunk.data))
         except EOFError as error:
@@ -129,15 +130,10 @@ class Ingest:
         """Make every object that was written or relied on durable."""
         self._batch.flush(sorted(self._folders))
 
-    def close(self) -> None:
-        """Let the workers end; what they have not begun is left."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-
     def _collect(self) -> None:
         """Take what became of the chunk that has waited longest."""
-        reading, future = self._waiting.popleft()
-        reference, parts = future.result()
+        reading, task = self._waiting.popleft()
+        reference, parts = task.result()
         reading.chunks.append(reference)
         reading.survey.add(parts)
 
@@ -156,22 +152,6 @@ class Ingest:
             regions=tuple(reading.regions),
             faults=self._inspector.faults(file.role, reading.survey),
         )
-
-    @property
-    def _ahead(self) -> int:
-        return 2 * self._vault.threads + 2
-
-    def _submit(self, chunk: Chunk, role: str, survey: Survey) -> Future[tuple[ChunkRef, list[Part]]]:
-        from concurrent.futures import Future, ThreadPoolExecutor
-
-        if self._vault.threads > 1:
-            if self._pool is None:
-                # Where nothing has changed there is nothing to do for it.
-                self._pool = ThreadPoolExecutor(self._vault.threads, "ingest")
-            return self._pool.submit(self._work, chunk, role, survey)
-        done: Future[tuple[ChunkRef, list[Part]]] = Future()
-        done.set_result(self._work(chunk, role, survey))
-        return done
 
     def _work(self, chunk: Chunk, role: str, survey: Survey) -> tuple[ChunkRef, list[Part]]:
         digest = digest_of(chunk.data)
@@ -250,9 +230,8 @@ def ingesting(
     On leaving, workers have ended and temporary files are gone, whatever happened.
     """
     threads = vault.threads
-    with vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1, many=True) as batch:
-        ingest = Ingest(vault, batch, progress, bases, inspector, on_disk, careful)
-        try:
-            yield ingest
-        finally:
-            ingest.close()
+    with (
+        vault.backend.batch(_FLUSH_THREADS if threads > 1 else 1, many=True) as batch,
+        Crew(threads, "ingest") as crew,
+    ):
+        yield Ingest(vault, batch, crew, progress, bases, inspector, on_disk, careful)
