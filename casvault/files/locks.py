@@ -19,6 +19,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import IO, Any
 
+from blake3 import blake3
+
 from casvault.errors import Locked, StorageError
 
 __all__ = ["FolderLocks", "Locks"]
@@ -84,9 +86,7 @@ class FolderLocks(Locks):
     @contextmanager
     def model(self, key: str, what: str, wait: float = SHARED_WAIT) -> Iterator[None]:
         """Hold the lock of the model that ``key`` stands for."""
-        import hashlib
-
-        name = f"model-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        name = f"model-{blake3(key.encode()).hexdigest()[:16]}"
         with self._sole(name, wait, "another casvault command works on this model right now"):
             yield
 
