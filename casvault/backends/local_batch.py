@@ -26,6 +26,9 @@ __all__ = ["SeparateBatch", "VolumeBatch"]
 _PENDING = 64
 """How many files a batch may hold open: far below the usual limit of 1,024 descriptors."""
 
+_LARGE = 64 << 10
+"""Bytes from which on the disk is set to work on a file before the volume is synced."""
+
 _UNNAMED, _UNNAMED_BYTES = 4096, 1 << 30
 """Files that may wait for their names, and their bytes: what a long batch would lose in the end if it were killed."""
 
@@ -43,9 +46,17 @@ class _Folders:
             known = folder in self.made
         if not known:
             # `flush` puts the names of all folders on the disk: one by one that would take longer than the blobs.
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             with self._lock:
                 self.made.add(folder)
+
+
+def _make(folder: Path) -> None:
+    # Most folders are new, below one that is there; pathlib would ask more often.
+    try:
+        os.mkdir(folder)
+    except OSError:
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 class SeparateBatch(Batch):
@@ -144,14 +155,16 @@ class VolumeBatch(Batch):
         path = self._root / name
         self._folders.make(path.parent)
         descriptor, temp = fill_temp(path.parent, pieces)
+        size = sum(len(piece) for piece in pieces)
         try:
-            # Else all of it would still be to be written when the volume is synced.
-            start_writing_back(descriptor, 0, 0)
+            if size >= _LARGE:
+                # Else all of it would still be to be written when the volume is synced.
+                start_writing_back(descriptor, 0, size)
         finally:
             os.close(descriptor)
         with self._lock:
             self._unnamed.append((temp, path))
-            self._bytes += sum(len(piece) for piece in pieces)
+            self._bytes += size
             full = len(self._unnamed) >= _UNNAMED or self._bytes >= _UNNAMED_BYTES
         if full:
             self._name()
