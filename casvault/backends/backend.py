@@ -13,13 +13,16 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import total_ordering
+from functools import cached_property, total_ordering
 from types import TracebackType
 
 from casvault.errors import NoSpace, NotFound, StorageError
 from casvault.files.names import is_vault_name
 
 __all__ = ["Backend", "Batch", "Entry", "Listing", "check_name", "storage_errors"]
+
+_FEW = 4
+"""Questions for which the names of a folder are not put in order."""
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -60,13 +63,23 @@ class Entry:
 class Listing:
     """What lay in a folder when it was listed, for who asks for a few of many.
 
-    ``names`` are in order, and a backend may leave among them what is no blob: `get` tells.
+    ``found`` are names in any order; those that end with ``unfinished`` are no blobs, and of the others a backend may
+    leave some among them that are none: `get` tells.
     """
 
-    def __init__(self, folder: str, names: list[str], look: Callable[[str], Entry | None]) -> None:
-        self.names = names
+    def __init__(
+        self, folder: str, found: Sequence[str], look: Callable[[str], Entry | None], unfinished: str = "/"
+    ) -> None:
         self._folder = folder
+        self._found = found
         self._look = look
+        self._unfinished = unfinished
+        self._asked = 0
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names, in order."""
+        return sorted(name for name in self._found if not name.endswith(self._unfinished))
 
     def get(self, name: str) -> Entry | None:
         """Return the blob ``name``, None where there is none; raises StorageError."""
@@ -74,16 +87,20 @@ class Listing:
             return self._look(name)
 
     def starting(self, prefix: str) -> list[Entry]:
-        """Return the blobs whose names begin with ``prefix``; raises StorageError."""
-        found = []
-        for place in range(bisect_left(self.names, prefix), len(self.names)):
-            name = self.names[place]
-            if not name.startswith(prefix):
-                break
-            entry = self.get(name)
-            if entry is not None:
-                found.append(entry)
-        return found
+        """Return the blobs whose names begin with ``prefix``, in order; raises StorageError."""
+        return [entry for name in self._starting(prefix) if (entry := self.get(name)) is not None]
+
+    def _starting(self, prefix: str) -> list[str]:
+        self._asked += 1
+        if self._asked <= _FEW:
+            # To put all names in order takes longer than to go through them a few times.
+            return sorted(
+                name for name in self._found if name.startswith(prefix) and not name.endswith(self._unfinished)
+            )
+        begin = end = bisect_left(self.names, prefix)
+        while end < len(self.names) and self.names[end].startswith(prefix):
+            end += 1
+        return self.names[begin:end]
 
 
 @contextmanager

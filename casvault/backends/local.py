@@ -86,8 +86,7 @@ class LocalBackend(Backend):
             names = os.listdir(place)
         except FileNotFoundError:
             names = []
-        names = sorted(name for name in names if not name.endswith(TEMP_SUFFIX))
-        return Listing(folder, names, partial(_look, f"{place}{os.sep}"))
+        return Listing(folder, names, partial(_look, f"{place}{os.sep}"), TEMP_SUFFIX)
 
     def _unfinished(self, folder: str, older_than: float) -> list[Entry]:
         try:
