@@ -311,6 +311,22 @@ def test_next_save_waits_for_one(model: SampleModel) -> None:
         thread.join()
 
 
+def test_a_save_that_comes_while_the_old_one_is_looked_at(model: SampleModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was opened is the old save: it is not the next one because that is in place by now."""
+    real, asked = watch._identities, list[Model]()
+
+    def identities(found: Model) -> dict[str, FileIdentity | None]:
+        asked.append(found)
+        if len(asked) == 2:
+            model.train(2)
+            model.save()
+        return dict(real(found))
+
+    monkeypatch.setattr(watch, "_identities", identities)
+    with capture(finder(model.folder), Patience(30.0, next_save=True)) as taken:
+        assert taken.state.iteration == 7
+
+
 @pytest.mark.parametrize("allow", [False, True])
 def test_next_save_does_not_make_do_with_the_old_one(model: SampleModel, allow: bool) -> None:
     told = why_not(model.folder, Patience(0.1, allow, next_save=True))

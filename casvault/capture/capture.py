@@ -152,7 +152,8 @@ def capture(
     waiting = Waiting(find(), patience)
     while True:
         attempt = _attempt(find(), known)
-        reason = waiting.judge(attempt.model, attempt.incomplete)
+        opened = {item.file.path: item.identity for item in attempt.files}
+        reason = waiting.judge(attempt.model, opened, attempt.incomplete)
         if reason is None or (waiting.only_restless and waiting.over()):
             return attempt
         if waiting.over():

@@ -6,6 +6,7 @@ Owns the rule that no wait is without a reason that can be told, nor without an 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from casvault.errors import IncompleteSave
@@ -53,8 +54,8 @@ class Waiting:
         self.awaits_save = patience.next_save
         self.only_restless = False
 
-    def judge(self, model: Model, incomplete: str | None) -> str | None:
-        """Say why what was opened of ``model`` is not to be taken yet, None where it is.
+    def judge(self, model: Model, opened: Mapping[str, FileIdentity], incomplete: str | None) -> str | None:
+        """Say why what was ``opened`` of ``model`` is not to be taken yet, None where it is.
 
         ``incomplete`` says what speaks against it already.
         """
@@ -65,7 +66,8 @@ class Waiting:
             self._seen, self._moved = now, time.monotonic()
         if self.awaits_save and self._first is not None:
             names = [item.path for item in model.files if kind.last_role in (None, item.role)]
-            self.awaits_save = all(now.get(name) == self._first.get(name) for name in names)
+            # By what was opened: a save that came since then is in place, and not what would be taken.
+            self.awaits_save = all(opened.get(name) == self._first.get(name) for name in names)
             if self.awaits_save:
                 how = f": {kind.save_now} to save now" if kind.save_now else ""
                 return f"waiting for the next save of {model.name}{how}"
