@@ -1,7 +1,7 @@
 """A volume: the file system that a folder lies on, put on the disk as a whole.
 
 A snapshot makes some hundred files, most of them in a new folder. To sync each file and each folder by itself is a
-sixth of its processor time; Linux has one call for all that is waiting (syncfs). Owns the knowledge of where that call
+tenth of its processor time; Linux has one call for all that is waiting (syncfs). Owns the knowledge of where that call
 promises what fsync does for every file and folder, and tells of errors.
 """
 
