@@ -323,6 +323,9 @@ class Notes:
         if len(self.syncs) == self.fails_at:
             raise OSError(errno.EIO, "the disk is broken")
 
+    def holds(self, folder: Path) -> bool:
+        return "elsewhere" not in os.fspath(folder.resolve(strict=True))
+
     def close(self) -> None:
         self.closed = True
 
@@ -351,6 +354,12 @@ def test_names_that_others_made_are_flushed_with_the_volume(tmp_path: Path, monk
         assert volume.syncs == []
         batch.flush(["objects/fff"])
     assert volume.syncs == [(1, 0)]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_folder_that_is_relied_on_and_gone(tmp_path: Path, many: bool) -> None:
+    with LocalBackend(tmp_path).batch(1, many=many) as batch, pytest.raises(NotFound):
+        batch.flush(["objects/abc"])
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
@@ -417,3 +426,20 @@ def test_a_batch_of_many_where_no_volume_is_trusted(tmp_path: Path, monkeypatch:
         put_and_flush(batch)
     log.check_renames()
     assert ("folder", "a") in log.calls
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_lies_on_another_volume_is_synced_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    volume, log = Notes(tmp_path, monkeypatch), Log(monkeypatch, tmp_path)
+    backend = LocalBackend(tmp_path)
+    with backend.batch(threads, many=True) as batch:
+        batch.put("elsewhere/x", [b"1"])
+        batch.put("here/y", [b"2"])
+        batch.flush(["elsewhere", "here"])
+    assert log.last("folder", "elsewhere") > log.place("appeared", "elsewhere/x")
+    assert log.calls[0][0] == "sync"
+    assert not any("here/y" in what and kind == "folder" for kind, what in log.calls)
+    assert len(volume.syncs) == 2
+    assert (backend.read("elsewhere/x"), backend.read("here/y")) == (b"1", b"2")

@@ -58,6 +58,17 @@ def handles() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+def test_a_link_that_leads_to_another_volume(trusted: Volume, tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link").symlink_to("/proc")
+    assert trusted.holds(tmp_path / "inside")
+    assert not trusted.holds(tmp_path / "link")
+
+
+def test_a_folder_that_is_not_there(usual: Library, tmp_path: Path) -> None:
+    assert Volume.trusted(tmp_path / "nothing") is None
+
+
 @pytest.mark.parametrize("kind", [_FUSE, _NFS, 0])
 def test_a_file_system_that_is_not_known_to_keep_the_promise(usual: Library, tmp_path: Path, kind: int) -> None:
     usual.kind = kind

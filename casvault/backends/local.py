@@ -32,7 +32,8 @@ class LocalBackend(Backend):
         at once, if it will be ``many`` and that is as good here.
         """
         volume = Volume.trusted(self.root) if many else None
-        return SeparateBatch(self.root, threads) if volume is None else VolumeBatch(self.root, volume)
+        separate = SeparateBatch(self.root, threads)
+        return separate if volume is None else VolumeBatch(self.root, volume, separate)
 
     def path(self, name: str) -> Path:
         """Return where the blob or folder ``name`` lies."""

@@ -138,11 +138,15 @@ class SeparateBatch(Batch):
 
 
 class VolumeBatch(Batch):
-    """Files are written, the volume is synced, they get their names, and it is synced again; ``volume`` is closed."""
+    """Files are written, the volume is synced, they get their names, and it is synced again; ``volume`` is closed.
 
-    def __init__(self, root: Path, volume: Volume) -> None:
+    What does not lie on it is left to a batch of the other kind, ``apart``.
+    """
+
+    def __init__(self, root: Path, volume: Volume, apart: SeparateBatch) -> None:
         self._root = root
         self._volume = volume
+        self._apart = apart
         self._folders = _Folders()
         self._lock = threading.Lock()
         self._naming = threading.Lock()
@@ -154,6 +158,9 @@ class VolumeBatch(Batch):
     def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
         path = self._root / name
         self._folders.make(path.parent)
+        if not self._volume.holds(path.parent):
+            self._apart._put(name, pieces)
+            return
         descriptor, temp = fill_temp(path.parent, pieces)
         size = sum(len(piece) for piece in pieces)
         try:
@@ -191,6 +198,7 @@ class VolumeBatch(Batch):
 
     def _flush(self, folders: Sequence[str]) -> None:
         self._name()
+        self._apart._flush([name for name in folders if not self._volume.holds(self._root / name)])
         if not (self._used or folders):
             return
         try:
@@ -201,6 +209,7 @@ class VolumeBatch(Batch):
         self._used = False
 
     def _close(self) -> None:
+        self._apart._close()
         _remove(self._unnamed)
         self._volume.close()
 

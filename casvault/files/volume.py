@@ -36,20 +36,25 @@ class Volume:
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        self._device = os.fstat(self._descriptor).st_dev
 
     @classmethod
     def trusted(cls, folder: Path) -> Volume | None:
-        """Return the volume of ``folder`` where `sync` is as good as syncing each file and takes no longer, else None.
-
-        Raises OSError where the folder cannot be opened.
-        """
+        """Return the volume of ``folder`` where `sync` is as good as syncing each file and takes no longer, or None."""
         if sys.platform != "linux" or _release() < _OLDEST or not 0 <= _waiting() <= _MOST_WAITING:
             return None
-        volume = cls(folder)
+        try:
+            volume = cls(folder)
+        except OSError:
+            return None
         if volume._kind() in _TRUSTED:
             return volume
         volume.close()
         return None
+
+    def holds(self, folder: Path) -> bool:
+        """Tell whether ``folder`` is on this volume: a link or a mount may lead elsewhere. Raises OSError."""
+        return os.stat(folder).st_dev == self._device
 
     def sync(self) -> None:
         """Put everything that was written, made or renamed on this volume on the disk; raises OSError.
