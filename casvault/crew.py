@@ -30,15 +30,18 @@ class Task(Generic[_Result]):
         self._error: BaseException | None = None
 
     def begin(self) -> None:
-        """Do it, unless somebody has begun."""
+        """Do it, unless somebody has begun; raises only what is no Exception, such as KeyboardInterrupt."""
         if not self._begun.acquire(blocking=False):
             return
         work, self._work = self._work, None
         assert work is not None
         try:
             self._result = work()
-        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+        except BaseException as error:
+            # Whoever asks for the result gets it; what is meant to end the program does so at once.
             self._error = error
+            if not isinstance(error, Exception):
+                raise
         finally:
             self._ended.set()
 

@@ -312,16 +312,20 @@ class Notes:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.syncs: list[tuple[int, int]] = []
         self.fails_at = 0
+        self.can = True
         self._root = root
         monkeypatch.setattr(Volume, "trusted", classmethod(lambda kind, folder: self))
         self.closed = False
 
-    def sync(self) -> None:
+    def sync(self, own: int = 0) -> bool:
+        if not self.can:
+            return False
         unnamed = len(temps(self._root))
         files = sum(path.is_file() for path in self._root.rglob("*"))
         self.syncs.append((files - unnamed, unnamed))
         if len(self.syncs) == self.fails_at:
             raise OSError(errno.EIO, "the disk is broken")
+        return True
 
     def holds(self, folder: Path) -> bool:
         return "elsewhere" not in os.fspath(folder.resolve(strict=True))
@@ -443,3 +447,34 @@ def test_what_lies_on_another_volume_is_synced_by_itself(
     assert not any("here/y" in what and kind == "folder" for kind, what in log.calls)
     assert len(volume.syncs) == 2
     assert (backend.read("elsewhere/x"), backend.read("here/y")) == (b"1", b"2")
+
+
+@pytest.mark.parametrize("until", ["the files", "the names"])
+def test_a_volume_that_cannot_be_synced_after_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: str) -> None:
+    volume, log = Notes(tmp_path, monkeypatch), Log(monkeypatch, tmp_path)
+    backend = LocalBackend(tmp_path)
+    backend.write("objects/fff/hit", b"somebody else wrote it")
+    log.calls.clear()
+    synced: list[str] = []
+    monkeypatch.setattr(local_batch, "sync_descriptor", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    with backend.batch(1, many=True) as batch:
+        batch.put("objects/abc/x", [b"1"])
+        batch.put("objects/def/y", [b"2"])
+        volume.can = until == "the names"
+        batch._name()  # type: ignore[attr-defined]
+        assert len(synced) == (0 if volume.can else 2)
+        assert all(path.endswith(".tmp") for path in synced)
+        volume.can = False
+        batch.flush(["objects/fff"])
+    named = max(log.place("appeared", name) for name in ("objects/abc/x", "objects/def/y"))
+    for folder in ("objects/abc", "objects/def", "objects/fff", "objects"):
+        assert log.place("folder", folder) > named
+
+
+def test_a_batch_that_is_over_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Notes(tmp_path, monkeypatch)
+    with LocalBackend(tmp_path).batch(1, many=True) as batch:
+        pass
+    with pytest.raises(ValueError, match="over"):
+        batch.put("a/x", [b"1"])
+    assert temps(tmp_path) == []

@@ -327,6 +327,24 @@ def test_a_save_that_comes_while_the_old_one_is_looked_at(model: SampleModel, mo
         assert taken.state.iteration == 7
 
 
+def test_a_file_that_cannot_be_opened_for_a_moment_is_no_save(
+    model: SampleModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = module.open_shared, list[Path]()
+
+    def open_shared(path: Path) -> int:
+        if path.name.endswith("data.dat"):
+            asked.append(path)
+            if len(asked) == 1:
+                raise FileNotFoundError(path)
+        return int(real(path))
+
+    monkeypatch.setattr(module, "open_shared", open_shared)
+    told = why_not(model.folder, Patience(0.1, next_save=True))
+    assert len(asked) > 1
+    assert "the trainer has not saved" in told
+
+
 @pytest.mark.parametrize("allow", [False, True])
 def test_next_save_does_not_make_do_with_the_old_one(model: SampleModel, allow: bool) -> None:
     told = why_not(model.folder, Patience(0.1, allow, next_save=True))

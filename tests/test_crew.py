@@ -94,6 +94,23 @@ def test_what_goes_wrong_is_told_to_who_asks(threads: int) -> None:
                 task.result()
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_meant_to_end_the_program_does_so_at_once(threads: int) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    gate = threading.Event()
+    with Crew(threads, "worker") as crew:
+        if threads > 1:
+            for _ in range(4):
+                crew.do(partial(gate.wait, WAIT))
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                crew.do(interrupted)
+        finally:
+            gate.set()
+
+
 def test_what_was_not_begun_is_left() -> None:
     gate, begun = threading.Event(), threading.Event()
     ran: list[int] = []

@@ -80,7 +80,7 @@ def test_a_file_system_that_is_not_known_to_keep_the_promise(usual: Library, tmp
 def test_a_kernel_that_does_not_tell_of_failed_writes(
     usual: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for release, trusted in (((5, 7), False), ((4, 19), False), ((5, 8), True), ((5, 10), True)):
+    for release, trusted in (((5, 16), False), ((4, 19), False), ((5, 17), True), ((6, 1), True)):
         monkeypatch.setattr(volume, "_release", lambda told=release: told)
         found = Volume.trusted(tmp_path)
         assert (found is not None) == trusted
@@ -130,8 +130,43 @@ def test_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_write_that_failed_is_told(usual: Library, trusted: Volume, code: int) -> None:
     usual.error = code
-    with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+    with pytest.raises(OSError, match=re.escape(os.strerror(code))) as raised:
         trusted.sync()
+    assert raised.value.errno == code
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+def test_a_system_that_refuses_the_call(usual: Library, trusted: Volume, code: int) -> None:
+    usual.error = code
+    assert not trusted.sync()
+
+
+def test_others_that_wrote_much_meanwhile(usual: Library, trusted: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[int] = []
+
+    def syncfs(descriptor: int) -> int:
+        called.append(descriptor)
+        return 0
+
+    monkeypatch.setattr(usual, "syncfs", syncfs)
+    monkeypatch.setattr(volume, "_waiting", lambda: 300 << 20)
+    assert not trusted.sync()
+    assert called == []
+    assert trusted.sync(own=100 << 20)
+    assert len(called) == 1
+
+
+@pytest.mark.parametrize("error", [ImportError, AttributeError, OSError])
+def test_a_library_that_has_no_such_call(
+    usual: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail() -> Library:
+        raise error
+
+    monkeypatch.setattr(volume, "_library", fail)
+    before = handles()
+    assert Volume.trusted(tmp_path) is None
+    assert handles() == before
 
 
 def test_the_drive_is_told_once_more(
@@ -145,7 +180,7 @@ def test_the_drive_is_told_once_more(
 
     monkeypatch.setattr(usual, "syncfs", syncfs)
     monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(os.readlink(f"/proc/self/fd/{descriptor}")))
-    trusted.sync()
+    assert trusted.sync()
     assert order == ["volume", str(tmp_path)]
 
 
@@ -156,13 +191,13 @@ def test_it_really_works_where_it_is_trusted(tmp_path: Path, monkeypatch: pytest
         pytest.skip("not on this file system")
     try:
         (tmp_path / "new").write_bytes(b"1")
-        found.sync()
+        assert found.sync()
     finally:
         found.close()
 
 
 def test_the_kind_is_that_of_statfs(tmp_path: Path) -> None:
-    found = Volume(Path("/proc"))
+    found = Volume(Path("/proc"), volume._library())
     try:
         assert found._kind() == 0x9FA0
     finally:

@@ -21,6 +21,7 @@ from casvault.files import identity
 from casvault.files.source import FileSource
 from casvault.progress import Progress
 from casvault.restore import RestoreOptions
+from casvault.snapshot.ingest import Ingest
 from casvault.snapshot.scope import doubt
 from casvault.vault.head import Head
 from tests.support.command import clean_environment
@@ -327,6 +328,31 @@ def test_cancelling_leaves_no_snapshot(vault: api.Vault, model: SampleModel, tmp
     assert vault.snapshots() == []
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
     assert vault.snapshot(place(model)).head.size > 0
+
+
+def test_what_another_thread_has_not_stored_yet_is_not_relied_on(
+    vault: api.Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two snapshots at once by one vault object, of folders that share their bytes; the first one comes to nothing."""
+    shared = os.urandom(3 << 20)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shared.bin").write_bytes(shared)
+    flush = Ingest.flush
+
+    def interrupted(ingest: Ingest) -> None:
+        monkeypatch.setattr(Ingest, "flush", flush)
+        # The second one began, and looked what is there, before the first had put anything.
+        with monkeypatch.context() as patch:
+            patch.setattr(vault.objects, "forget", lambda: None)
+            vault.snapshot(tmp_path / "second", patience=Patience(0.0, allow_incomplete=True))
+        raise Cancelled("the first is cancelled.")
+
+    monkeypatch.setattr(Ingest, "flush", interrupted)
+    with pytest.raises(Cancelled):
+        vault.snapshot(tmp_path / "first", patience=Patience(0.0, allow_incomplete=True))
+    assert len(vault.snapshots()) == 1
+    assert vault.verify(read_data=True).ok
 
 
 def test_data_with_code_in_it_is_stored_and_restored_but_never_run(

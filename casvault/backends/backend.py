@@ -202,7 +202,7 @@ class Backend(ABC):
             return self._list(folder)
 
     def listing(self, folder: str) -> Listing:
-        """Return the names in ``folder``, in order; none where there is no such folder.
+        """Return what lies in ``folder``, nothing where there is no such folder.
 
         Of many names it costs far less than `list`, which has an entry for each.
         """
@@ -275,7 +275,7 @@ class Backend(ABC):
 
     def _listing(self, folder: str) -> Listing:
         entries = {entry.name: entry for entry in self._list(folder)}
-        return Listing(folder, sorted(entries), entries.get)
+        return Listing(folder, list(entries), entries.get)
 
     def _unfinished(self, folder: str, older_than: float) -> Sequence[Entry]:
         return ()

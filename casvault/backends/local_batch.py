@@ -29,8 +29,8 @@ _PENDING = 64
 _LARGE = 64 << 10
 """Bytes from which on the disk is set to work on a file before the volume is synced."""
 
-_UNNAMED, _UNNAMED_BYTES = 4096, 1 << 30
-"""Files that may wait for their names, and their bytes: what a long batch would lose in the end if it were killed."""
+_UNNAMED, _UNNAMED_BYTES = 1024, 256 << 20
+"""Files that may wait for their names, and their bytes: what is lost, and lies there until gc, where it is killed."""
 
 
 class _Folders:
@@ -103,10 +103,8 @@ class SeparateBatch(Batch):
 
     def _flush(self, folders: Sequence[str]) -> None:
         self._wait()
-        wanted = self._folders.made | {self._root / name for name in folders}
+        wanted = _with_parents(self._folders.made | {self._root / name for name in folders}, self._root)
         self._folders = _Folders()
-        # Another process may have made a fan-out folder and not flushed its name yet.
-        wanted |= {folder.parent for folder in wanted if folder != self._root}
         if self._threads == 1:
             for folder in sorted(wanted):
                 sync_folder(folder)
@@ -140,7 +138,8 @@ class SeparateBatch(Batch):
 class VolumeBatch(Batch):
     """Files are written, the volume is synced, they get their names, and it is synced again; ``volume`` is closed.
 
-    What does not lie on it is left to a batch of the other kind, ``apart``.
+    Where it turns out that the volume cannot be synced, or not soon, files and folders are synced one by one. What does
+    not lie on it is left to a batch of the other kind, ``apart``.
     """
 
     def __init__(self, root: Path, volume: Volume, apart: SeparateBatch) -> None:
@@ -152,7 +151,7 @@ class VolumeBatch(Batch):
         self._naming = threading.Lock()
         self._unnamed: list[tuple[Path, Path]] = []
         self._bytes = 0
-        self._used = False
+        self._named: set[Path] = set()
         self._failure: BaseException | None = None
 
     def _put(self, name: str, pieces: Sequence[bytes | memoryview]) -> None:
@@ -173,24 +172,25 @@ class VolumeBatch(Batch):
             self._unnamed.append((temp, path))
             self._bytes += size
             full = len(self._unnamed) >= _UNNAMED or self._bytes >= _UNNAMED_BYTES
-        if full:
+        if full or self._failure is not None:
             self._name()
 
     def _name(self) -> None:
         """Give all files that were written their names, once their bytes are on the disk."""
         with self._naming:
             with self._lock:
-                waiting, self._unnamed, self._bytes = self._unnamed, [], 0
-            if self._failure is None and not waiting:
-                return
+                waiting, self._unnamed = self._unnamed, []
+                own, self._bytes = self._bytes, 0
             try:
                 # Once it has failed, no later call can vouch for the batch.
                 if self._failure is not None:
                     raise self._failure
-                self._used = True
-                self._volume.sync()
+                if waiting and not self._volume.sync(own):
+                    for temp, _ in waiting:
+                        _sync_file(temp)
                 for temp, path in waiting:
                     os.replace(temp, path)
+                    self._named.add(path.parent)
             except BaseException as error:
                 self._failure = error
                 _remove(waiting)
@@ -198,20 +198,41 @@ class VolumeBatch(Batch):
 
     def _flush(self, folders: Sequence[str]) -> None:
         self._name()
-        self._apart._flush([name for name in folders if not self._volume.holds(self._root / name)])
-        if not (self._used or folders):
-            return
+        places = {self._root / name for name in folders}
+        elsewhere = {place for place in places if not self._volume.holds(place)}
+        self._apart._flush([place.relative_to(self._root).as_posix() for place in elsewhere])
+        wanted = (places - elsewhere) | self._named
         try:
-            self._volume.sync()
+            if wanted and not self._volume.sync():
+                for folder in sorted(_with_parents(wanted, self._root)):
+                    sync_folder(folder)
         except BaseException as error:
             self._failure = error
             raise
-        self._used = False
+        self._named = set()
 
     def _close(self) -> None:
-        self._apart._close()
-        _remove(self._unnamed)
-        self._volume.close()
+        try:
+            self._apart._close()
+        finally:
+            with self._naming, self._lock:
+                waiting, self._unnamed = self._unnamed, []
+                self._failure = self._failure or ValueError("this batch is over")
+            _remove(waiting)
+            self._volume.close()
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _with_parents(folders: set[Path], root: Path) -> set[Path]:
+    """Return ``folders`` and those above them: another process may have made one and not flushed its name yet."""
+    return folders | {folder.parent for folder in folders if folder != root}
 
 
 def _remove(unnamed: Sequence[tuple[Path, Path]]) -> None:

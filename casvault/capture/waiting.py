@@ -66,8 +66,9 @@ class Waiting:
             self._seen, self._moved = now, time.monotonic()
         if self.awaits_save and self._first is not None:
             names = [item.path for item in model.files if kind.last_role in (None, item.role)]
-            # By what was opened: a save that came since then is in place, and not what would be taken.
-            self.awaits_save = all(opened.get(name) == self._first.get(name) for name in names)
+            # By what was opened: a save that came since then is in place, and not what would be taken. A file that
+            # could not be opened tells nothing.
+            self.awaits_save = all(name not in opened or opened[name] == self._first.get(name) for name in names)
             if self.awaits_save:
                 how = f": {kind.save_now} to save now" if kind.save_now else ""
                 return f"waiting for the next save of {model.name}{how}"

@@ -7,6 +7,7 @@ promises what fsync does for every file and folder, and tells of errors.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -15,37 +16,35 @@ from typing import Any
 
 __all__ = ["Volume"]
 
-_TRUSTED = {
-    0xEF53: "ext2, ext3, ext4",
-    0x58465342: "xfs",
-    0x9123683E: "btrfs",
-    0xF2F52010: "f2fs",
-    0x01021994: "tmpfs",
-}
+_TRUSTED = {0xEF53: "ext2, ext3, ext4", 0x58465342: "xfs", 0x9123683E: "btrfs", 0x01021994: "tmpfs"}
 """File systems, by the numbers of statfs(2). Those over a network or FUSE do not pass it on to who has the bytes."""
 
-_OLDEST = (5, 8)
-"""The first Linux whose syncfs tells of writes that failed."""
+_OLDEST = (5, 17)
+"""The first Linux whose syncfs tells both of writes that failed (5.8) and of what the file system failed at itself."""
 
 _MOST_WAITING = 256 << 20
-"""Bytes that all programs have written and that are not on a disk yet, above which syncing all would take too long."""
+"""Bytes that other programs have written and that are not on a disk yet, above which all would take too long."""
+
+_REFUSED = (errno.ENOSYS, errno.EPERM)
 
 
 class Volume:
-    """The file system that holds ``folder``, from now on: writes that fail before that are not told of here."""
+    """The file system that holds ``folder``, which stays open; raises OSError where it cannot be opened."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, library: Any) -> None:
+        self._library = library
         self._descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         self._device = os.fstat(self._descriptor).st_dev
 
     @classmethod
     def trusted(cls, folder: Path) -> Volume | None:
-        """Return the volume of ``folder`` where `sync` is as good as syncing each file and takes no longer, or None."""
-        if sys.platform != "linux" or _release() < _OLDEST or not 0 <= _waiting() <= _MOST_WAITING:
+        """Return the volume of ``folder`` where `sync` is as good as syncing each file, and quick just now, or None."""
+        if sys.platform != "linux" or _release() < _OLDEST or not _quick():
             return None
         try:
-            volume = cls(folder)
-        except OSError:
+            library = _library()
+            volume = cls(folder, library)
+        except (OSError, ImportError, AttributeError):
             return None
         if volume._kind() in _TRUSTED:
             return volume
@@ -56,19 +55,26 @@ class Volume:
         """Tell whether ``folder`` is on this volume: a link or a mount may lead elsewhere. Raises OSError."""
         return os.stat(folder).st_dev == self._device
 
-    def sync(self) -> None:
-        """Put everything that was written, made or renamed on this volume on the disk; raises OSError.
+    def sync(self, own: int = 0) -> bool:
+        """Put everything that was written, made or renamed on this volume on the disk.
 
-        Once it has raised, nothing tells which writes failed: no later call makes up for it.
+        False where nothing was done: the system does not let us, or more waits than the ``own`` bytes and some, which
+        others have written. Raises OSError, also for a write of another program that failed since somebody synced last;
+        once it has raised, nothing tells which writes failed, and no later call makes up for it.
         """
         import ctypes
 
-        if _library().syncfs(self._descriptor):
+        if not _quick(own):
+            return False
+        if self._library.syncfs(self._descriptor):
             code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
+            if code in _REFUSED:
+                return False
+            raise OSError(code, f"{os.strerror(code)} (a write to this file system failed, ours or another program's)")
         # ext4 without a journal tells the drive to empty its cache before the last folders are written; fsync tells it
         # once more.
         os.fsync(self._descriptor)
+        return True
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -79,18 +85,27 @@ class Volume:
         import ctypes
 
         told = (ctypes.c_ulong * 32)()
-        failed = _library().fstatfs(self._descriptor, told)
+        failed = self._library.fstatfs(self._descriptor, told)
         return 0 if failed else int(told[0]) & 0xFFFFFFFF
 
 
 def _library() -> Any:
+    """Return the C library, which has both calls; raises ImportError, AttributeError, OSError where it has not."""
     import ctypes
 
-    return ctypes.CDLL(None, use_errno=True)
+    library = ctypes.CDLL(None, use_errno=True)
+    for name in ("syncfs", "fstatfs"):
+        getattr(library, name)
+    return library
 
 
 def _release() -> tuple[int, ...]:
     return tuple(int(digits) for digits in re.findall(r"[0-9]+", os.uname().release)[:2])
+
+
+def _quick(own: int = 0) -> bool:
+    waiting = _waiting()
+    return waiting >= 0 and waiting - own <= _MOST_WAITING
 
 
 def _waiting() -> int:

@@ -76,6 +76,7 @@ class Ingest:
         self._lock = threading.Lock()
         self._waiting: deque[tuple[_Reading, Task[tuple[ChunkRef, list[Part]]]]] = deque()
         self._claimed: set[str] = set()
+        self._made: list[ObjectName] = []
         self._folders: set[str] = set()
         self._on_disk = on_disk
         self.new_bytes = 0
@@ -129,6 +130,9 @@ class Ingest:
     def flush(self) -> None:
         """Make every object that was written or relied on durable."""
         self._batch.flush(sorted(self._folders))
+        # Not before: other threads of this process take what is noted for stored, and this snapshot may still fail.
+        for name in self._made:
+            self._vault.objects.note(name)
 
     def _collect(self) -> None:
         """Take what became of the chunk that has waited longest."""
@@ -189,7 +193,8 @@ class Ingest:
         pieces = Frame(codec, chunk.layout, len(chunk.data), base, b"").around(payload)
         name = ObjectName(digest, base, sum(len(piece) for piece in pieces))
         self._batch.put(name.blob, pieces)
-        self._vault.objects.note(name)
+        with self._lock:
+            self._made.append(name)
         return name
 
     def _plain(self, base: str | None, size: int) -> bytes | memoryview | None:

@@ -188,7 +188,7 @@ def _take(
                     if not result.existing and annotation.origin is None:
                         _remember(vault, taken, result.id, previous, now)
             except IncompleteSave:
-                # Written to in place while it was read: what was read is void, the objects are harmless.
+                # Written to in place while it was read: what was read is void.
                 if attempt == _TRIES - 1:
                     raise
                 continue

@@ -110,4 +110,4 @@ class BucketObjects(ObjectStore):
 
 
 def _listing(folder: str, entries: dict[str, Entry]) -> Listing:
-    return Listing(folder, sorted(entries), entries.get)
+    return Listing(folder, list(entries), entries.get)

@@ -38,9 +38,9 @@ _LIES = {
 import os
 from casvault.files.volume import Volume
 os.fsync = lambda descriptor: None
-Volume.sync = lambda volume: None
+Volume.sync = lambda volume, own=0: True
 """,
-    "volume": "from casvault.files.volume import Volume; Volume.sync = lambda volume: None",
+    "volume": "from casvault.files.volume import Volume; Volume.sync = lambda volume, own=0: True",
     "folders": """
 import os, stat
 from casvault.files.volume import Volume
