@@ -172,10 +172,11 @@ def work_on(disk: Disk, mode: str, tracer: Tracer) -> Workload:
 
 def check(work: Workload, place: Path, promise: Promise, figures: soak.Figures) -> str:
     """Return what is wrong after a power cut, empty where nothing is."""
-    began = start(place / "workspace/model", NAME)
     # Without a journal what the trainer itself writes may be torn.
-    if work.disk.journal and began.kind != "first run" and began not in work.starts:
-        return "a model that looks startable and is not whole"
+    if work.disk.journal:
+        began = start(place / "workspace/model", NAME)
+        if began.kind != "first run" and began not in work.starts:
+            return "a model that looks startable and is not whole"
     if not promise.vault and not (place / ".casvault/vault.json").exists():
         api.init(place / ".casvault")
     try:
