@@ -94,9 +94,8 @@ class Listing:
         self._asked += 1
         if self._asked <= _FEW:
             # To put all names in order takes longer than to go through them a few times.
-            return sorted(
-                name for name in self._found if name.startswith(prefix) and not name.endswith(self._unfinished)
-            )
+            hits = [name for name in self._found if name.startswith(prefix)]
+            return sorted(name for name in hits if not name.endswith(self._unfinished))
         begin = end = bisect_left(self.names, prefix)
         while end < len(self.names) and self.names[end].startswith(prefix):
             end += 1
