@@ -70,7 +70,8 @@ class Volume:
             code = ctypes.get_errno()
             if code in _REFUSED:
                 return False
-            raise OSError(code, f"{os.strerror(code)} (a write to this file system failed, ours or another program's)")
+            what = "a write to this file system failed, ours or another program's; try again"
+            raise OSError(code, f"{os.strerror(code)} ({what})")
         # ext4 without a journal tells the drive to empty its cache before the last folders are written; fsync tells it
         # once more.
         os.fsync(self._descriptor)
